@@ -1,0 +1,51 @@
+/// Sixteen bytes held inline: what ids of users, conversations, messages and devices are made of.
+package struct Bytes16: Sendable, Hashable, Comparable {
+    package var high: UInt64
+    package var low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// The first sixteen of `bytes`; nil when there are fewer.
+    package init?(_ bytes: some Collection<UInt8>) {
+        guard bytes.count >= 16 else { return nil }
+        var (high, low): (UInt64, UInt64) = (0, 0)
+        for (index, byte) in bytes.prefix(16).enumerated() {
+            if index < 8 { high = (high << 8) | UInt64(byte) } else { low = (low << 8) | UInt64(byte) }
+        }
+        self.init(high: high, low: low)
+    }
+
+    package var bytes: [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(16)
+        self.append(to: &result)
+        return result
+    }
+
+    package func append(to bytes: inout [UInt8]) {
+        bytes.appendBigEndian(self.high)
+        bytes.appendBigEndian(self.low)
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+extension [UInt8] {
+    /// Appends `value`, most significant byte first, so that the bytes sort as the number does.
+    package mutating func appendBigEndian(_ value: some FixedWidthInteger) {
+        Swift.withUnsafeBytes(of: value.bigEndian) { self.append(contentsOf: $0) }
+    }
+
+    /// The big-endian number of `count` bytes (at most 8) at `offset`; nil past the end.
+    package func bigEndian(at offset: Int, count: Int = 8) -> UInt64? {
+        guard offset >= 0, count <= 8, offset <= self.count - count else { return nil }
+        var value: UInt64 = 0
+        for index in offset..<(offset + count) { value = (value << 8) | UInt64(self[index]) }
+        return value
+    }
+}
