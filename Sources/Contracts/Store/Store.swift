@@ -1,6 +1,3 @@
-package import NIOCore
-package import SkerryModel
-
 /// Why the store could not do it. Never holds values of rows.
 package struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     package enum Reason: Sendable, Hashable {
