@@ -14,4 +14,7 @@ static inline int skerry_db_config_int(sqlite3 *db, int op, int value) {
     int seen = 0;
     return sqlite3_db_config(db, op, value, &seen);
 }
+static inline int skerry_config_int(int op, int value) {
+    return sqlite3_config(op, value);
+}
 #endif

@@ -1,0 +1,71 @@
+import NIOCore
+import SkerryModel
+import Store
+
+extension SQLiteReader {
+    func retained(topic: String) throws -> RetainedRecord? {
+        try self.db.first("SELECT topic, body, expires_ms FROM retained WHERE topic = ?1", topic, read: Self.retained)
+    }
+
+    func retained(prefix: String, after topic: String, limit: Int, bytes: Int) throws -> [RetainedRecord] {
+        guard limit > 0 else { return [] }
+        var records: [RetainedRecord] = []
+        var bytesLeft = bytes
+        let isAfterPrefix = prefix.utf8.lexicographicallyPrecedes(topic.utf8)
+        // The topics with a prefix are one run of the table: read from its start until it ends.
+        try self.db.each(
+            "SELECT topic, body, expires_ms FROM retained WHERE topic >= ?1 ORDER BY topic", isAfterPrefix ? topic : prefix
+        ) { (row) throws(StoreError) in
+            let isInside = row.withBytes(0) { $0.starts(with: prefix.utf8) }
+            guard isInside, records.count < limit else { return false }
+            guard row.withBytes(0, { topic.utf8.lexicographicallyPrecedes($0) }) else { return true }
+            bytesLeft -= row.withBytes(1) { $0.count }
+            guard records.isEmpty || bytesLeft >= 0 else { return false }
+            records.append(try Self.retained(row))
+            return true
+        }
+        return records
+    }
+
+    func retainedTotals() throws -> RetainedTotals {
+        RetainedTotals(
+            count: try self.total("retained") + self.pending.retained, bytes: try self.total("retained_bytes") + self.pending.retainedBytes)
+    }
+
+    private static func retained(_ row: Row) throws(StoreError) -> RetainedRecord {
+        RetainedRecord(topic: try row.get(0), body: try row.get(1), expiresMilliseconds: try row.get(2))
+    }
+}
+
+extension SQLiteTransaction {
+    func putRetained(_ record: RetainedRecord) throws {
+        try self.forget(record.topic)
+        try self.write(
+            "INSERT OR REPLACE INTO retained (topic, body, expires_ms) VALUES (?1, ?2, ?3)", record.topic, record.body,
+            Milliseconds(record.expiresMilliseconds))
+        self.pending.retained += 1
+        self.pending.retainedBytes += record.topic.utf8.count + record.body.readableBytes
+    }
+
+    func removeRetained(topic: String) throws {
+        try self.forget(topic)
+        try self.write("DELETE FROM retained WHERE topic = ?1", topic)
+    }
+
+    func removeRetained(expiredAt now: UInt64, limit: Int) throws -> Int {
+        let topics: [String] = try self.db.all(
+            "SELECT topic FROM retained WHERE expires_ms > 0 AND expires_ms <= ?1 ORDER BY expires_ms, topic LIMIT ?2", Milliseconds(now),
+            max(0, limit)
+        ) { (row) throws(StoreError) in try row.get(0) }
+        for topic in topics { try self.removeRetained(topic: topic) }
+        return topics.count
+    }
+
+    /// Takes a topic's row, if there is one, out of the totals.
+    private func forget(_ topic: String) throws(StoreError) {
+        let bytes: Int? = try self.db.first("SELECT length(body) FROM retained WHERE topic = ?1", topic) { (row) throws(StoreError) in try row.get(0) }
+        guard let bytes else { return }
+        self.pending.retained -= 1
+        self.pending.retainedBytes -= topic.utf8.count + bytes
+    }
+}
