@@ -41,6 +41,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
     .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, resources: resources, swiftSettings: strict)
 }
 
+/// `SKERRY_TESTS=StoreTests,AccountTests swift test` builds and runs those test targets only; all of them when it is not set.
+let chosenTests = Context.environment["SKERRY_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
+
 let package = Package(
     name: "skerry",
     platforms: [.macOS(.v15)],
@@ -129,6 +132,6 @@ let package = Package(
         tests("ListenersTests", ["Listeners", "SkerryModel", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL]),
         tests("HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "TestKit", nioCore]),
         tests("SettingsTests", ["Settings", "SkerryModel"]),
-    ],
+    ].filter { target in target.type != .test || chosenTests?.contains(target.name) ?? true },
     swiftLanguageModes: [.v6]
 )

@@ -27,7 +27,7 @@ package struct PasswordHash: Sendable, Hashable {
         package static let logRoundsRange = 10...16
         package static let repeatsRange = 1...4
 
-        /// 16 MiB: 35 ms on a small x86 core, 60 to 80 ms on a Raspberry Pi 4. Twice that would not fit a 256 MB board under several logins at once.
+        /// 16 MiB of memory. Twice that would not fit a 256 MB board under several logins at once.
         package static let standard = Cost(checkedLogRounds: 14, repeats: 1)
         /// For tests only: a millisecond.
         package static let weakest = Cost(checkedLogRounds: 10, repeats: 1)

@@ -1,0 +1,41 @@
+extension Settings {
+    /// The default file: every key with what it does, what it may be and its default, commented out. It is its own manual.
+    package static func defaultsFile() -> String {
+        let defaults = Settings()
+        var text = """
+            # Settings of Skerry. Every key is shown with its default; remove the '#' before a key to change it.
+            # Lines are `key = value`; comments have a line of their own. An environment variable (SKERRY_HTTP_PORT for http.port)
+            # wins over this file, and an option on the command line wins over both. A key or value that is wrong is refused at start.
+
+            """
+        for declaration in Self.declarations {
+            text += "\n"
+            for line in Self.wrap(declaration.text, width: 116) { text += "# \(line)\n" }
+            text += "# (\(declaration.form))\n"
+            let value = declaration.render(defaults)
+            text += value.isEmpty ? "#\(declaration.key) =\n" : "#\(declaration.key) = \(value)\n"
+        }
+        return text
+    }
+
+    /// What is in force, one line a key, with where it came from.
+    package func summary() -> String {
+        let width = Self.declarations.map(\.key.count).max() ?? 0
+        return Self.declarations.map { declaration in
+            let padding = String(repeating: " ", count: width - declaration.key.count)
+            return "\(declaration.key)\(padding) = \(declaration.render(self))    (\(self.origins[declaration.key] ?? .standard))\n"
+        }.joined()
+    }
+
+    private static func wrap(_ text: String, width: Int) -> [String] {
+        var lines: [String] = []
+        for word in text.split(separator: " ") {
+            if let last = lines.last, last.count + word.count < width {
+                lines[lines.count - 1] = last + " " + word
+            } else {
+                lines.append(String(word))
+            }
+        }
+        return lines
+    }
+}

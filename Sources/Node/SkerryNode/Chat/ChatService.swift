@@ -1,0 +1,166 @@
+package import ChatCodec
+package import NIOCore
+package import SkerryModel
+import Replication
+import Store
+import Synchronization
+
+/// The chat's use cases, the same for WebSocket, REST and MQTT: a checked request in, the JSON of the answer's `d` out.
+package final class ChatService: Sendable {
+    package typealias Completion = @Sendable (Result<ByteBuffer, SkerryError>) -> Void
+
+    private let node: Node
+    private let buckets: Mutex<SendBuckets>
+
+    package init(node: Node) {
+        self.node = node
+        self.buckets = Mutex(SendBuckets(limits: node.limits))
+    }
+
+    /// Answers on `loop`, or where the answer was made when that is nil. What writes is on the disk when `completion` is called.
+    package func perform(_ request: ChatRequest, as caller: Caller, loop: (any EventLoop)?, completion: @escaping Completion) {
+        switch request {
+        case .sync, .conversations, .conversation, .history, .presence, .users, .blocks:
+            self.read(request, caller, loop, completion)
+        case .typing(let conversation): self.typing(conversation, caller, loop, completion)
+        case .ping:
+            let now = self.node.clock.wall()
+            Self.finish(.success(JSONWriter.make { $0.field("time", time: now) }), loop, completion)
+        case .send, .edit, .recall, .react, .receipt, .createGroup, .createDirect, .update, .invite, .remove, .role, .leave, .block:
+            self.write(request, caller, loop, completion)
+        }
+    }
+
+    /// As `perform`, for async callers.
+    package func perform(_ request: ChatRequest, as caller: Caller) async throws(SkerryError) -> ByteBuffer {
+        let result: Result<ByteBuffer, SkerryError> = await withCheckedContinuation { continuation in
+            self.perform(request, as: caller, loop: nil) { continuation.resume(returning: $0) }
+        }
+        return try result.get()
+    }
+
+    /// Whether a client can go on from `cursor`, and where the live stream stands.
+    package func greeting(cursor: String?, loop: any EventLoop, completion: @escaping @Sendable (Result<(isKnown: Bool, live: String), SkerryError>) -> Void) {
+        self.node.store.read { store in
+            let reader = SyncReader(store)
+            return (isKnown: try reader.isKnown(cursor), live: try reader.head().token)
+        } completion: { result in
+            loop.execute { completion(result.mapError(Self.refusal)) }
+        }
+    }
+
+    /// Tells the people who share a conversation with `user` that it came or went.
+    package func announce(_ user: UserID, isOnline: Bool) {
+        let node = self.node
+        node.store.read { store in try ChatReader(store, online: node.online).contacts(of: user) } completion: { result in
+            guard case .success(let contacts) = result, !contacts.isEmpty else { return }
+            let audience = contacts.filter { node.online.isOnline($0) }
+            if audience.isEmpty { return }
+            let frame = ChatFrame.push("presence") { ChangeView.presence(user, isOnline: isOnline).write(to: &$0, viewer: nil) }
+            node.publish([.push(ChatPush(audience: Array(audience), conversation: nil, frame: frame, isEphemeral: true))])
+        }
+    }
+
+    // MARK: Writing
+
+    private func write(_ request: ChatRequest, _ caller: Caller, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
+        let now = self.node.clock.monotonic()
+        if let wait = self.buckets.withLock({ $0.take(caller.user, now: now) }) {
+            let refusal = SkerryError(.rateLimited, "You are writing faster than this box allows.", retryAfterSeconds: wait)
+            Self.finish(.failure(refusal), loop, completion)
+            return
+        }
+        let writer = ChatWriter(caller: caller, limits: self.node.limits, clock: self.node.clock)
+        let isQueued = self.node.commits.submit(loop: loop, log: { log in try Self.decide(request, writer, &log) }, completion: completion)
+        if !isQueued { Self.finish(.failure(CommitQueue.busy), loop, completion) }
+    }
+
+    private static func decide(_ request: ChatRequest, _ writer: ChatWriter, _ log: inout LogTransaction) throws -> ByteBuffer {
+        switch request {
+        case .send(let conversation, let cid, let content, let replyTo): try writer.send(conversation, cid, content, replyTo, &log)
+        case .edit(let message, let text): try writer.edit(message, text: text, &log)
+        case .recall(let message): try writer.recall(message, &log)
+        case .react(let message, let emoji, let isOn): try writer.react(message, emoji: emoji, isOn: isOn, &log)
+        case .receipt(let conversation, let received, let read): try writer.receipt(conversation, received: received, read: read, &log)
+        case .createGroup(let title, let members, let cid): try writer.createGroup(title: title, members: members, cid: cid, &log)
+        case .createDirect(let user): try writer.createDirect(user, &log)
+        case .update(let conversation, let title): try writer.update(conversation, title: title, &log)
+        case .invite(let conversation, let users): try writer.invite(conversation, users, &log)
+        case .remove(let conversation, let user): try writer.remove(conversation, user, &log)
+        case .role(let conversation, let user, let role): try writer.assign(conversation, user, role, &log)
+        case .leave(let conversation): try writer.leave(conversation, &log)
+        case .block(let user, let isOn): try writer.block(user, isOn: isOn, &log)
+        case .sync, .conversations, .conversation, .history, .typing, .presence, .users, .blocks, .ping:
+            throw SkerryError(.unavailable, "This request does not write.")
+        }
+    }
+
+    // MARK: Reading
+
+    private func read(_ request: ChatRequest, _ caller: Caller, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
+        let (online, limits) = (self.node.online, self.node.limits)
+        self.node.store.read { store -> ByteBuffer in
+            let reader = ChatReader(store, online: online)
+            switch request {
+            case .sync(let since, let limit): return try SyncReader(store).page(caller.user, since: since, limit: limit)
+            case .conversations(let after, let limit): return try reader.conversations(caller.user, after: after, limit: limit)
+            case .conversation(let reference): return try reader.conversation(try reader.membership(reference, caller.user))
+            case .history(let reference, let before, let after, let limit):
+                return try reader.history(try reader.membership(reference, caller.user), before: before, after: after, limit: limit)
+            case .presence(let users): return try reader.presence(caller.user, users, limits: limits)
+            case .users(let prefix, let after, let limit): return try reader.users(prefix: prefix, after: after, limit: limit)
+            case .blocks: return try reader.blocks(caller.user)
+            case .send, .edit, .recall, .react, .receipt, .typing, .createGroup, .createDirect, .update, .invite, .remove, .role, .leave, .block, .ping:
+                throw SkerryError(.unavailable, "This request does not read.")
+            }
+        } completion: { result in
+            Self.finish(result.mapError(Self.refusal), loop, completion)
+        }
+    }
+
+    private func typing(_ reference: ConversationReference, _ caller: Caller, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
+        let node = self.node
+        node.store.read { store -> (ConversationID, [UserID]) in
+            let reader = ChatReader(store, online: node.online)
+            let membership = try reader.membership(reference, caller.user)
+            return (membership.conversation, try reader.members(of: membership.conversation))
+        } completion: { result in
+            if case .success(let (conversation, members)) = result {
+                let frame = ChatFrame.push("typing") { ChangeView.typing(conversation, caller.user).write(to: &$0, viewer: nil) }
+                let audience = members.filter { $0 != caller.user && node.online.isOnline($0) }
+                node.publish([.push(ChatPush(audience: audience, conversation: conversation, frame: frame, isEphemeral: true))])
+            }
+            Self.finish(result.map { _ in ChatWriter.empty }.mapError(Self.refusal), loop, completion)
+        }
+    }
+
+    private static func finish(_ result: Result<ByteBuffer, SkerryError>, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
+        if let loop, !loop.inEventLoop { loop.execute { completion(result) } } else { completion(result) }
+    }
+
+    /// What a client hears when the store fails under a read: nothing of the inside.
+    package static func refusal(_ error: any Error) -> SkerryError {
+        (error as? SkerryError) ?? SkerryError(.unavailable, "The box could not read this; see its log.")
+    }
+}
+
+/// How fast each user may write: a token bucket a user, forgotten once full again.
+struct SendBuckets {
+    private var buckets: [UserID: (tokens: Double, at: UInt64)] = [:]
+    private let limits: Limits
+
+    init(limits: Limits) { self.limits = limits }
+
+    /// Nil: go ahead. Else the seconds to wait.
+    mutating func take(_ user: UserID, now: UInt64) -> Int? {
+        if self.buckets.count >= self.limits.limiterKeysMax { self.buckets.removeAll() }
+        let full = Double(self.limits.sendBurst)
+        var bucket = self.buckets[user] ?? (full, now)
+        bucket.tokens = min(full, bucket.tokens + Double(now &- bucket.at) / 1000 * Double(self.limits.sendPerSecond))
+        bucket.at = now
+        defer { self.buckets[user] = bucket }
+        guard bucket.tokens >= 1 else { return max(1, Int((1 - bucket.tokens) / Double(self.limits.sendPerSecond)) + 1) }
+        bucket.tokens -= 1
+        return nil
+    }
+}

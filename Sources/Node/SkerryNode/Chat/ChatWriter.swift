@@ -1,0 +1,317 @@
+import ChatCodec
+import Conversation
+import NIOCore
+import Replication
+import SkerryModel
+import Store
+
+/// The chat's decisions that write, each run whole inside one transaction on the writer's thread: facts, rule, entry, rows, push.
+///
+/// The writer is the home of the box's log: what it decides, it decides in the order of the log, so no cache can be stale and a member
+/// who was removed one entry ago gets nothing of the next.
+struct ChatWriter {
+    let caller: Caller
+    let limits: Limits
+    let clock: NodeClock
+
+    // MARK: Messages
+
+    func send(
+        _ reference: ConversationReference, _ cid: CID, _ content: MessageContent, _ replyTo: MessageID?, _ log: inout LogTransaction
+    ) throws -> ByteBuffer {
+        let id = MessageID(sender: self.caller.user, cid: cid)
+        let conversation = try self.conversation(reference, &log)
+        let entry = MessageEntry(id: id, conversation: conversation, sender: self.caller.user, cid: cid.text, content: content, replyTo: replyTo)
+        let views = ViewBuilder(log.store)
+        if let row = try log.store.message(id) {
+            guard case .message(let old) = try views.entry(at: row.position)?.body else { throw MessageRules.unknown }
+            try MessageRules.repeated(entry, of: old)
+            return Self.receipt(id, cid, conversation, row.order, isDuplicate: true)
+        }
+        try MessageRules.send(try self.facts(conversation, log.store))
+        if let replyTo {
+            guard let row = try log.store.message(replyTo), row.conversation == conversation else {
+                throw SkerryError(.payloadInvalid, "replyTo names no message of this conversation.", field: "replyTo")
+            }
+        }
+        let order = try log.append(.message(entry))
+        let view = MessageView(
+            id: id, conversation: conversation, order: order, sender: self.caller.user, cid: cid.text, content: content, replyTo: replyTo)
+        try self.push(.message(view), in: conversation, own: true, &log)
+        return Self.receipt(id, cid, conversation, order, isDuplicate: false)
+    }
+
+    private static func receipt(_ id: MessageID, _ cid: CID, _ conversation: ConversationID, _ order: Order, isDuplicate: Bool) -> ByteBuffer {
+        JSONWriter.make {
+            $0.field("cid", cid.text)
+            $0.field("mid", id)
+            $0.field("conv", conversation)
+            $0.field("order", order)
+            $0.field("ts", time: order.hlc.milliseconds)
+            $0.field("dup", isDuplicate)
+        }
+    }
+
+    func edit(_ id: MessageID, text: String, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let (message, facts, change) = try self.change(id, log.store)
+        let (_, membership) = try facts.asMember()
+        try MessageRules.edit(message, by: membership)
+        let order = try log.append(.edit(change, text: text))
+        try self.push(.edit(change, text: text, order), in: change.conversation, &log)
+        return Self.changed(id, order)
+    }
+
+    func recall(_ id: MessageID, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let (message, facts, change) = try self.change(id, log.store)
+        let (conversation, membership) = try facts.asMember()
+        try MessageRules.recall(message, in: conversation, by: membership)
+        if let recall = try log.store.recall(of: id) { return Self.changed(id, recall.stamp) }
+        let order = try log.append(.recall(change))
+        try self.push(.recall(change, order), in: change.conversation, &log)
+        return Self.changed(id, order)
+    }
+
+    func react(_ id: MessageID, emoji: String, isOn: Bool, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let (message, facts, change) = try self.change(id, log.store)
+        let (_, membership) = try facts.asMember()
+        let reactions = try log.store.reactions(to: id)
+        let mine = reactions.first { $0.user == self.caller.user && $0.emoji == emoji }
+        try MessageRules.react(message, by: membership, present: mine == nil ? reactions.count : 0, limits: self.limits)
+        if let mine, mine.isOn == isOn { return Self.changed(id, mine.stamp) }
+        let order = try log.append(.reaction(change, emoji: emoji, isOn: isOn))
+        try self.push(.reaction(change, emoji: emoji, isOn: isOn, order), in: change.conversation, &log)
+        return Self.changed(id, order)
+    }
+
+    private static func changed(_ id: MessageID, _ order: Order) -> ByteBuffer {
+        JSONWriter.make {
+            $0.field("mid", id)
+            $0.field("order", order)
+            $0.field("ts", time: order.hlc.milliseconds)
+        }
+    }
+
+    /// What is known of the message and its conversation. A message that does not exist and one that is not the caller's look alike.
+    private func change(_ id: MessageID, _ store: any StoreTransaction) throws -> (MessageFacts, ConversationFacts, MessageChange) {
+        guard let row = try store.message(id), case .message(let entry) = try ViewBuilder(store).entry(at: row.position)?.body else {
+            throw MessageRules.unknown
+        }
+        let membership = try store.membership(row.conversation, self.caller.user)
+        guard membership?.isMember == true else { throw MessageRules.unknown }
+        let isRecalled = row.isChanged ? try store.recall(of: id) != nil : false
+        return (
+            MessageFacts(sender: row.sender, order: row.order, content: entry.content, isRecalled: isRecalled),
+            ConversationFacts(conversation: try store.conversation(row.conversation), membership: membership),
+            MessageChange(target: id, conversation: row.conversation, by: self.caller.user)
+        )
+    }
+
+    func receipt(_ reference: ConversationReference, received: Order?, read: Order?, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let conversation = try self.conversation(reference, &log)
+        _ = try self.facts(conversation, log.store).asMember()
+        // A receipt beyond the newest message would hide what comes next from the unread count.
+        guard let newest = try log.store.newestOrder(conversation) else { return Self.empty }
+        let row = try log.store.receipt(conversation, self.caller.user)
+        let (received, read) = (Self.risen(received, row?.received, newest), Self.risen(read, row?.read, newest))
+        if received == nil && read == nil { return Self.empty }
+        try log.append(.receipt(conversation: conversation, user: self.caller.user, received: received, read: read))
+        try self.push(.receipt(conversation, self.caller.user, received: received, read: read), in: conversation, &log)
+        return Self.empty
+    }
+
+    private static func risen(_ new: Order?, _ old: Order?, _ newest: Order) -> Order? {
+        guard let new = new.map({ min($0, newest) }) else { return nil }
+        if let old, new <= old { return nil }
+        return new
+    }
+
+    // MARK: Conversations
+
+    func createDirect(_ reference: UserReference, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let other = try self.user(reference, log.store)
+        let (id, isNew) = try self.direct(with: other, &log)
+        return try self.answer(id, log.store, isDuplicate: !isNew)
+    }
+
+    func createGroup(title: String, members: [UserReference], cid: CID, _ log: inout LogTransaction) throws -> ByteBuffer {
+        // The id follows from the creator and the cid, so that a repeated request finds the group it made.
+        let id = ConversationID(MessageID(sender: self.caller.user, cid: cid).value)
+        if let existing = try log.store.conversation(id) {
+            guard existing.title == title else { throw SkerryError(.conflict, "This cid was used for another group.", field: "cid") }
+            return try self.answer(id, log.store, isDuplicate: true)
+        }
+        var users: [UserID] = [self.caller.user]
+        for member in members {
+            let user = try self.user(member, log.store).id
+            if !users.contains(user) { users.append(user) }
+        }
+        try self.checkQuota(users, log.store)
+        try log.append(.conversation(ConversationEntry(id: id, form: .group, title: title, createdMilliseconds: self.clock.wall())))
+        for user in users {
+            let role: MemberRole = user == self.caller.user ? .owner : .member
+            try log.append(.membership(MembershipEntry(conversation: id, user: user, state: .member, role: role, since: nil, by: self.caller.user)))
+        }
+        try self.pushConversation(id, &log)
+        return try self.answer(id, log.store, isDuplicate: false)
+    }
+
+    func update(_ reference: ConversationReference, title: String, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let id = try self.conversation(reference, &log)
+        let (record, _) = try self.facts(id, log.store).asManager()
+        if record.title != title {
+            try log.append(
+                .conversation(ConversationEntry(id: id, form: record.form, title: title, createdMilliseconds: record.createdMilliseconds)))
+            try self.pushConversation(id, &log)
+        }
+        return try self.answer(id, log.store)
+    }
+
+    func invite(_ reference: ConversationReference, _ users: [UserReference], _ log: inout LogTransaction) throws -> ByteBuffer {
+        let id = try self.conversation(reference, &log)
+        let (_, inviter) = try self.facts(id, log.store).asManager()
+        let present = try log.store.memberships(in: id).filter(\.isMember).count
+        let since = try log.store.newestOrder(id)
+        var entries: [MembershipEntry] = []
+        for reference in users {
+            let user = try self.user(reference, log.store).id
+            let existing = try log.store.membership(id, user)
+            if let entry = try GroupRules.invite(user, existing: existing, by: inviter, since: since), !entries.contains(where: { $0.user == user }) {
+                entries.append(entry)
+            }
+        }
+        guard present + entries.count <= self.limits.groupMembersMax else {
+            throw SkerryError(.quotaExceeded, "A group has at most \(self.limits.groupMembersMax) members.", field: "users")
+        }
+        try self.checkQuota(entries.map(\.user), log.store)
+        return try self.write(entries, id, &log)
+    }
+
+    func remove(_ reference: ConversationReference, _ user: UserReference, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let id = try self.conversation(reference, &log)
+        let (_, manager) = try self.facts(id, log.store).asManager()
+        let target = try log.store.membership(id, try self.user(user, log.store).id)
+        return try self.write([try GroupRules.remove(target, by: manager)], id, &log)
+    }
+
+    func assign(_ reference: ConversationReference, _ user: UserReference, _ role: MemberRole, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let id = try self.conversation(reference, &log)
+        let (_, owner) = try self.facts(id, log.store).inGroup()
+        let target = try log.store.membership(id, try self.user(user, log.store).id)
+        return try self.write(try GroupRules.assign(role, to: target, by: owner), id, &log)
+    }
+
+    func leave(_ reference: ConversationReference, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let id = try self.conversation(reference, &log)
+        let (_, member) = try self.facts(id, log.store).inGroup()
+        let rows = GroupRules.leave(member, others: try log.store.memberships(in: id))
+        _ = try self.write(rows, id, &log)
+        return Self.empty
+    }
+
+    func block(_ reference: UserReference, isOn: Bool, _ log: inout LogTransaction) throws -> ByteBuffer {
+        let target = try self.user(reference, log.store).id
+        guard target != self.caller.user else { throw SkerryError(.payloadInvalid, "You cannot block yourself.", field: "user") }
+        if try log.store.isBlocked(target, by: self.caller.user) == isOn { return Self.empty }
+        if isOn, try log.store.blocks(of: self.caller.user).count >= self.limits.blocksPerUserMax {
+            throw SkerryError(.quotaExceeded, "You can block at most \(self.limits.blocksPerUserMax) people.")
+        }
+        try log.append(.block(owner: self.caller.user, target: target, isOn: isOn))
+        return Self.empty
+    }
+
+    // MARK: Helpers
+
+    static var empty: ByteBuffer { ByteBuffer(string: "{}") }
+
+    private func user(_ reference: UserReference, _ store: any StoreTransaction) throws -> UserRecord {
+        let user: UserRecord?
+        switch reference {
+        case .id(let id): user = try store.user(id)
+        case .name(let key): user = try store.user(nameKey: key)
+        }
+        guard let user else { throw SkerryError(.notFound, "There is no such person on this box.", field: "user") }
+        return user
+    }
+
+    /// The id of the conversation; a direct one named by its other member is made when it is not there yet.
+    private func conversation(_ reference: ConversationReference, _ log: inout LogTransaction) throws -> ConversationID {
+        switch reference {
+        case .id(let id): return id
+        case .direct(let user): return try self.direct(with: try self.user(user, log.store), &log).0
+        }
+    }
+
+    private func direct(with other: UserRecord, _ log: inout LogTransaction) throws -> (ConversationID, isNew: Bool) {
+        guard other.id != self.caller.user else { throw SkerryError(.payloadInvalid, "That is you; name somebody else.", field: "user") }
+        let id = ConversationID.direct(self.caller.user, other.id)
+        if try log.store.conversation(id) != nil { return (id, false) }
+        if try log.store.isBlocked(self.caller.user, by: other.id) {
+            throw SkerryError(.blocked, "This person does not accept messages from you.")
+        }
+        try self.checkQuota([self.caller.user, other.id], log.store)
+        try log.append(.conversation(ConversationEntry(id: id, form: .direct, title: "", createdMilliseconds: self.clock.wall())))
+        for user in [self.caller.user, other.id] {
+            try log.append(.membership(MembershipEntry(conversation: id, user: user, state: .member, role: .member, since: nil, by: self.caller.user)))
+        }
+        try self.pushConversation(id, &log)
+        return (id, true)
+    }
+
+    private func checkQuota(_ users: [UserID], _ store: any StoreTransaction) throws {
+        for user in users where try store.memberships(of: user).count >= self.limits.conversationsPerUserMax {
+            throw SkerryError(.quotaExceeded, "One person can be in at most \(self.limits.conversationsPerUserMax) conversations.")
+        }
+    }
+
+    private func facts(_ id: ConversationID, _ store: any StoreTransaction) throws -> ConversationFacts {
+        var facts = ConversationFacts(conversation: try store.conversation(id), membership: try store.membership(id, self.caller.user))
+        if facts.conversation?.form == .direct, facts.membership?.isMember == true {
+            for other in try store.memberships(in: id) where other.user != self.caller.user {
+                facts.isBlocked = try store.isBlocked(self.caller.user, by: other.user)
+            }
+        }
+        return facts
+    }
+
+    private func write(_ entries: [MembershipEntry], _ id: ConversationID, _ log: inout LogTransaction) throws -> ByteBuffer {
+        for entry in entries { try log.append(.membership(entry)) }
+        if !entries.isEmpty { try self.pushConversation(id, &log) }
+        for entry in entries where entry.state != .member {
+            let frame = ChatFrame.push("change", cursor: try log.cursorToken()) { ChangeView.left(id).write(to: &$0, viewer: entry.user) }
+            log.events.append(.push(ChatPush(audience: [entry.user], conversation: nil, frame: frame)))
+        }
+        guard try log.store.membership(id, self.caller.user)?.isMember == true else { return Self.empty }
+        return try self.answer(id, log.store)
+    }
+
+    private func answer(_ id: ConversationID, _ store: any StoreTransaction, isDuplicate: Bool? = nil) throws -> ByteBuffer {
+        guard let membership = try store.membership(id, self.caller.user), let view = try ViewBuilder(store).conversation(membership) else {
+            throw ConversationFacts.unknown
+        }
+        return JSONWriter.make {
+            $0.object("conversation") { view.write(to: &$0) }
+            if let isDuplicate { $0.field("dup", isDuplicate) }
+        }
+    }
+
+    /// Pushes a change to every member, in the frame all of them share.
+    private func push(_ change: ChangeView, in conversation: ConversationID, own: Bool = false, _ log: inout LogTransaction) throws {
+        let cursor = try log.cursorToken()
+        let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: nil) }
+        var push = ChatPush(audience: try log.members(of: conversation), conversation: conversation, frame: frame)
+        if own { push.own = (self.caller.user, ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: self.caller.user) }) }
+        log.events.append(.push(push))
+    }
+
+    /// Pushes the conversation to every member, each as that member sees it.
+    private func pushConversation(_ id: ConversationID, _ log: inout LogTransaction) throws {
+        let views = ViewBuilder(log.store)
+        let cursor = try log.cursorToken()
+        for membership in try log.store.memberships(in: id) where membership.isMember && log.isOnline(membership.user) {
+            guard let view = try views.conversation(membership) else { continue }
+            let change = ChangeView.conversation(view)
+            let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: membership.user) }
+            log.events.append(.push(ChatPush(audience: [membership.user], conversation: nil, frame: frame)))
+        }
+    }
+}

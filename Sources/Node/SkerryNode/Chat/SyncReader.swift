@@ -1,0 +1,139 @@
+import ChatCodec
+import NIOCore
+import Replication
+import SkerryModel
+import Store
+
+/// What a client missed: entries after its cursor that belong to it, epoch by epoch, in the order of the log (PRODUCT.md §3).
+struct SyncReader {
+    let store: any StoreReading
+    let views: ViewBuilder
+
+    init(_ store: any StoreReading) {
+        self.store = store
+        self.views = ViewBuilder(store)
+    }
+
+    /// Where a client stands that has seen everything there is.
+    func head() throws -> SyncCursor { CursorFolding.cursor(of: try self.store.epochs()) }
+
+    /// Whether a client can go on from its cursor, or must reload.
+    func isKnown(_ token: String?) throws -> Bool {
+        guard let token, let cursor = SyncCursor(token: token) else { return false }
+        return CursorFolding.seen(cursor, try self.store.epochs()) != nil
+    }
+
+    func page(_ caller: UserID, since: String?, limit: Int) throws -> ByteBuffer {
+        let epochs = try self.store.epochs()
+        guard let since else { return self.reset(epochs) }
+        guard let cursor = SyncCursor(token: since) else { throw SkerryError(.payloadInvalid, "since is not a cursor of this federation.", field: "since") }
+        guard var seen = CursorFolding.seen(cursor, epochs) else { return self.reset(epochs) }
+
+        let memberships = Dictionary(try self.store.memberships(of: caller).map { ($0.conversation, $0) }) { first, _ in first }
+        let scopes = [SyncScope.user(caller)] + memberships.keys.map { .conversation($0) }
+        var positions: [LocalPosition] = []
+        var isDone = true
+        for epoch in epochs where (seen[epoch.number] ?? 0) < epoch.head {
+            let room = limit - positions.count
+            if room == 0 {
+                isDone = false
+                break
+            }
+            var sequences = Set<UInt64>()
+            for scope in scopes { sequences.formUnion(try self.store.indexed(scope, epoch: epoch.number, after: seen[epoch.number] ?? 0, limit: room + 1)) }
+            let sorted = sequences.sorted()
+            let taken = sorted.prefix(room)
+            positions += taken.map { LocalPosition(epoch: epoch.number, seq: $0) }
+            if taken.count < sorted.count {
+                seen[epoch.number] = taken.last ?? seen[epoch.number]
+                isDone = false
+                break
+            }
+            seen[epoch.number] = epoch.head
+        }
+        guard let next = Self.cursor(epochs, seen: seen) else { return self.reset(epochs) }
+        let changes = try self.changes(positions, caller, memberships)
+        return Self.answer("ok", changes, cursor: next, done: isDone, viewer: caller)
+    }
+
+    private func reset(_ epochs: [EpochRecord]) -> ByteBuffer {
+        Self.answer("reset", [], cursor: CursorFolding.cursor(of: epochs), done: true, viewer: nil)
+    }
+
+    /// A cursor can fold only what was seen to its head; nil when too many epochs are still unread.
+    private static func cursor(_ epochs: [EpochRecord], seen: [Int32: UInt64]) -> SyncCursor? {
+        let folded = max(0, epochs.count - SyncCursor.epochsMax)
+        guard epochs.prefix(folded).allSatisfy({ seen[$0.number] == $0.head }) else { return nil }
+        return CursorFolding.cursor(
+            of: epochs.map { EpochRecord(number: $0.number, log: $0.log, head: seen[$0.number] ?? 0) })
+    }
+
+    private static func answer(_ status: String, _ changes: [ChangeView], cursor: SyncCursor, done: Bool, viewer: UserID?) -> ByteBuffer {
+        JSONWriter.make {
+            $0.field("status", status)
+            $0.array("items", changes) { json, change in
+                json.object {
+                    $0.field("t", change.t)
+                    $0.object("d") { change.write(to: &$0, viewer: viewer) }
+                }
+            }
+            $0.field("cursor", cursor.token)
+            $0.field("done", done)
+        }
+    }
+
+    private func changes(
+        _ positions: [LocalPosition], _ caller: UserID, _ memberships: [ConversationID: MembershipRecord]
+    ) throws -> [ChangeView] {
+        var changes: [ChangeView] = []
+        var shown = Set<ConversationID>()
+        for position in positions {
+            guard let entry = try self.views.entry(at: position) else { continue }
+            switch entry.body {
+            case .message(let message):
+                guard let row = try self.visible(message.id, memberships), let view = try self.views.message(row) else { continue }
+                changes.append(.message(view))
+            case .edit(let change, _):
+                guard let row = try self.visible(change.target, memberships), try self.store.recall(of: row.id) == nil,
+                    let edit = try self.store.edit(of: row.id)
+                else { continue }
+                changes.append(.edit(change, text: edit.text, edit.stamp))
+            case .recall(let change):
+                guard let row = try self.visible(change.target, memberships), let recall = try self.store.recall(of: row.id) else { continue }
+                changes.append(.recall(MessageChange(target: row.id, conversation: row.conversation, by: recall.by), recall.stamp))
+            case .reaction(let change, let emoji, _):
+                guard let row = try self.visible(change.target, memberships),
+                    let reaction = try self.store.reactions(to: row.id).first(where: { $0.user == change.by && $0.emoji == emoji })
+                else { continue }
+                changes.append(.reaction(change, emoji: emoji, isOn: reaction.isOn, reaction.stamp))
+            case .receipt(let conversation, let user, _, _):
+                guard memberships[conversation] != nil, let row = try self.store.receipt(conversation, user) else { continue }
+                changes.append(.receipt(conversation, user, received: row.received, read: row.read))
+            case .conversation(let conversation): try self.show(conversation.id, caller, memberships, &shown, &changes)
+            case .membership(let membership): try self.show(membership.conversation, caller, memberships, &shown, &changes)
+            case .user, .device, .invite, .block, .unknown: continue
+            }
+        }
+        return changes
+    }
+
+    /// The conversation as it is now, once a page; or that it is no longer the caller's.
+    private func show(
+        _ id: ConversationID, _ caller: UserID, _ memberships: [ConversationID: MembershipRecord], _ shown: inout Set<ConversationID>,
+        _ changes: inout [ChangeView]
+    ) throws {
+        guard shown.insert(id).inserted else { return }
+        if let membership = memberships[id] {
+            if let view = try self.views.conversation(membership) { changes.append(.conversation(view)) }
+        } else {
+            changes.append(.left(id))
+        }
+    }
+
+    /// The message's row when the caller may see it: still a member, and it was said after joining.
+    private func visible(_ id: MessageID, _ memberships: [ConversationID: MembershipRecord]) throws -> MessageRow? {
+        guard let row = try self.store.message(id), let membership = memberships[row.conversation] else { return nil }
+        if let since = membership.since, row.order <= since { return nil }
+        return row
+    }
+}

@@ -1,0 +1,70 @@
+package import ChatCodec
+import Replication
+package import SkerryModel
+package import Store
+
+/// Makes what clients see from rows and entries, as it stands now: edits applied, recalled content gone.
+package struct ViewBuilder {
+    let store: any StoreReading
+
+    package init(_ store: any StoreReading) { self.store = store }
+
+    /// Nil when the entry is not held (yet): such a row is left out, never shown empty.
+    package func message(_ row: MessageRow) throws -> MessageView? {
+        guard let entry = try self.entry(at: row.position), case .message(let message) = entry.body else { return nil }
+        var view = MessageView(
+            id: row.id, conversation: row.conversation, order: row.order, sender: row.sender, cid: message.cid, content: message.content,
+            replyTo: message.replyTo)
+        guard row.isChanged else { return view }
+        if try self.store.recall(of: row.id) != nil {
+            view.isRecalled = true
+            return view
+        }
+        if let edit = try self.store.edit(of: row.id), edit.by == row.sender {
+            view.content = .text(edit.text)
+            view.edited = edit.stamp
+        }
+        for reaction in try self.store.reactions(to: row.id) where reaction.isOn {
+            if let index = view.reactions.firstIndex(where: { $0.emoji == reaction.emoji }) {
+                view.reactions[index].users.append(reaction.user)
+            } else {
+                view.reactions.append((reaction.emoji, [reaction.user]))
+            }
+        }
+        return view
+    }
+
+    package func entry(at position: LocalPosition) throws -> Entry? {
+        guard let bytes = try self.store.entry(at: position) else { return nil }
+        do {
+            return try EntryCodec.decode(bytes)
+        } catch {
+            throw StoreError(.corrupt, "An entry of the log cannot be read; run `skerry check`.")
+        }
+    }
+
+    /// The conversation as the member sees it; nil when there is none.
+    package func conversation(_ membership: MembershipRecord) throws -> ConversationView? {
+        guard let record = try self.store.conversation(membership.conversation) else { return nil }
+        let receipts = Dictionary(try self.store.receipts(in: record.id).map { ($0.user, $0) }) { first, _ in first }
+        var members: [MemberView] = []
+        for row in try self.store.memberships(in: record.id) where row.isMember {
+            guard let user = try self.store.user(row.user) else { continue }
+            members.append(
+                MemberView(
+                    user: user.id, name: user.name, display: user.display, role: row.role, received: receipts[user.id]?.received,
+                    read: receipts[user.id]?.read))
+        }
+        let last = try self.store.history(record.id, since: membership.since, range: .newest, limit: 1).first
+        let after = Applier.greater(membership.since, receipts[membership.user]?.read)
+        return ConversationView(
+            record: record, members: members, role: membership.role, since: membership.since, last: try last.flatMap { try self.message($0) },
+            unread: try self.store.unreadCount(record.id, for: membership.user, after: after, limit: 999),
+            order: Self.activity(record, membership, last?.order), viewer: membership.user)
+    }
+
+    /// When something last happened in it, for sorting.
+    static func activity(_ record: ConversationRecord, _ membership: MembershipRecord, _ newest: Order?) -> Order {
+        max(record.stamp, membership.stamp, newest ?? record.stamp)
+    }
+}

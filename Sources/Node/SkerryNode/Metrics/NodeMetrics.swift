@@ -1,0 +1,75 @@
+import Synchronization
+
+/// What the box counts. A counter has one home here; where it is shown (`/metrics`, `$SYS`, the admin page) follows from its name.
+package enum MetricName: String, Sendable, CaseIterable {
+    // Connections
+    case connectionsAccepted = "skerry_connections_accepted_total"
+    case connectionsRefused = "skerry_connections_refused_total"
+    case webSocketsOpened = "skerry_websocket_opened_total"
+    case webSocketFramesIn = "skerry_websocket_frames_in_total"
+    case webSocketFramesOut = "skerry_websocket_frames_out_total"
+    case webSocketProtocolErrors = "skerry_websocket_protocol_errors_total"
+    case slowConsumers = "skerry_slow_consumers_total"
+    case ephemeralDropped = "skerry_ephemeral_dropped_total"
+    // Accounts
+    case loginsRefused = "skerry_logins_refused_total"
+    case loginsLimited = "skerry_logins_limited_total"
+    // Chat
+    case sendsLimited = "skerry_sends_limited_total"
+    // MQTT
+    case mqttConnects = "skerry_mqtt_connects_total"
+    case mqttRefused = "skerry_mqtt_refused_total"
+    case mqttProtocolErrors = "skerry_mqtt_protocol_errors_total"
+    case mqttPublishesIn = "skerry_mqtt_publish_received_total"
+    case mqttPublishesOut = "skerry_mqtt_publish_sent_total"
+    case mqttDropped = "skerry_mqtt_publish_dropped_total"
+    case mqttBytesIn = "skerry_mqtt_bytes_received_total"
+    case mqttBytesOut = "skerry_mqtt_bytes_sent_total"
+
+    package var help: String {
+        switch self {
+        case .connectionsAccepted: "Connections accepted, of all kinds."
+        case .connectionsRefused: "Connections closed at once because a limit was reached."
+        case .webSocketsOpened: "WebSocket handshakes completed."
+        case .webSocketFramesIn: "WebSocket messages received."
+        case .webSocketFramesOut: "WebSocket messages sent."
+        case .webSocketProtocolErrors: "WebSocket connections closed because of a protocol error."
+        case .slowConsumers: "Connections closed because their client did not read."
+        case .ephemeralDropped: "Typing and presence events dropped for slow clients."
+        case .loginsRefused: "Logins with a wrong name, password or token."
+        case .loginsLimited: "Logins refused because of too many tries."
+        case .sendsLimited: "Writes of users refused because they came too fast."
+        case .mqttConnects: "MQTT connections accepted."
+        case .mqttRefused: "MQTT connections refused."
+        case .mqttProtocolErrors: "MQTT connections closed because of a malformed packet or protocol error."
+        case .mqttPublishesIn: "MQTT PUBLISH packets received."
+        case .mqttPublishesOut: "MQTT PUBLISH packets sent."
+        case .mqttDropped: "MQTT messages dropped because a queue was full or a client refuses packets of their size."
+        case .mqttBytesIn: "Bytes received from MQTT clients."
+        case .mqttBytesOut: "Bytes sent to MQTT clients."
+        }
+    }
+}
+
+/// The counters of one box. Adding is one relaxed atomic addition, from any thread.
+package final class NodeMetrics: Sendable {
+    private let counters: [Counter]
+
+    private final class Counter: Sendable {
+        let value = Atomic<Int>(0)
+    }
+
+    package init() { self.counters = MetricName.allCases.map { _ in Counter() } }
+
+    package func add(_ name: MetricName, _ count: Int = 1) {
+        self.counters[name.index].value.wrappingAdd(count, ordering: .relaxed)
+    }
+
+    package func value(_ name: MetricName) -> Int { self.counters[name.index].value.load(ordering: .relaxed) }
+}
+
+extension MetricName {
+    private static let indices = Dictionary(uniqueKeysWithValues: Self.allCases.enumerated().map { ($0.element, $0.offset) })
+    /// Its place in `allCases`; every case has one.
+    fileprivate var index: Int { Self.indices[self] ?? 0 }
+}

@@ -1,0 +1,109 @@
+package import SkerryModel
+package import Store
+
+
+/// Brings an entry into the tables, the same on every box and in any order of arrival: rows take the greater stamp, messages the smaller.
+///
+/// Nothing else writes chat or account rows: adding a second box changes who appends, not what is stored (FEDERATION.md §2).
+package enum Applier {
+    package static func apply(_ body: EntryBody, order: Order, position: LocalPosition, to store: any StoreTransaction) throws {
+        switch body {
+        case .user(let entry): try Self.apply(entry, order, store)
+        case .device(let entry): try Self.apply(entry, order, store)
+        case .invite(let entry): try Self.apply(entry, order, store)
+        case .conversation(let entry):
+            if let row = try store.conversation(entry.id), row.stamp > order { break }
+            try store.put(
+                ConversationRecord(id: entry.id, form: entry.form, title: entry.title, createdMilliseconds: entry.createdMilliseconds, stamp: order))
+            try store.index(.conversation(entry.id), at: position)
+        case .membership(let entry): try Self.apply(entry, order, position, store)
+        case .block(let owner, let target, let isOn):
+            if let row = try store.block(owner: owner, target: target), row.stamp > order { break }
+            try store.put(BlockRecord(owner: owner, target: target, isOn: isOn, stamp: order))
+        case .message(let entry): try Self.apply(entry, order, position, store)
+        case .edit(let change, let text):
+            if let row = try store.edit(of: change.target), row.stamp > order { break }
+            try store.put(EditRecord(target: change.target, by: change.by, text: text, stamp: order))
+            try Self.touch(change, position, store)
+        case .recall(let change):
+            if let row = try store.recall(of: change.target), row.stamp < order { break }
+            try store.put(RecallRecord(target: change.target, by: change.by, stamp: order))
+            try Self.touch(change, position, store)
+        case .reaction(let change, let emoji, let isOn):
+            let existing = try store.reactions(to: change.target).first { $0.user == change.by && $0.emoji == emoji }
+            if let existing, existing.stamp > order { break }
+            try store.put(ReactionRecord(target: change.target, user: change.by, emoji: emoji, isOn: isOn, stamp: order))
+            try Self.touch(change, position, store)
+        case .receipt(let conversation, let user, let received, let read):
+            try Self.receipt(conversation, user, received, read, store)
+            try store.index(.conversation(conversation), at: position)
+        case .unknown: break
+        }
+    }
+
+    private static func apply(_ entry: UserEntry, _ order: Order, _ store: any StoreTransaction) throws {
+        if let row = try store.user(entry.id), row.stamp > order { return }
+        try store.put(
+            UserRecord(
+                id: entry.id, name: entry.name, nameKey: entry.name.lowercased(), display: entry.display, role: entry.role, isLocked: entry.isLocked,
+                passwordHash: entry.passwordHash, createdMilliseconds: entry.createdMilliseconds, stamp: order))
+    }
+
+    private static func apply(_ entry: DeviceEntry, _ order: Order, _ store: any StoreTransaction) throws {
+        if let row = try store.device(entry.id), row.stamp > order { return }
+        try store.put(
+            DeviceRecord(
+                id: entry.id, user: entry.user, tokenHash: entry.tokenHash, name: entry.name, createdMilliseconds: entry.createdMilliseconds,
+                expiresMilliseconds: entry.expiresMilliseconds, isRevoked: entry.isRevoked, stamp: order))
+    }
+
+    private static func apply(_ entry: InviteEntry, _ order: Order, _ store: any StoreTransaction) throws {
+        if let row = try store.invite(entry.id), row.stamp > order { return }
+        try store.put(
+            InviteRecord(
+                id: entry.id, tokenHash: entry.tokenHash, purpose: entry.purpose, uses: entry.uses, used: entry.used, createdBy: entry.createdBy,
+                createdMilliseconds: entry.createdMilliseconds, expiresMilliseconds: entry.expiresMilliseconds, isRevoked: entry.isRevoked,
+                stamp: order))
+    }
+
+    private static func apply(_ entry: MembershipEntry, _ order: Order, _ position: LocalPosition, _ store: any StoreTransaction) throws {
+        if let row = try store.membership(entry.conversation, entry.user), row.stamp > order { return }
+        try store.put(
+            MembershipRecord(
+                conversation: entry.conversation, user: entry.user, state: entry.state, role: entry.role, since: entry.since, stamp: order))
+        try store.index(.conversation(entry.conversation), at: position)
+        // Whoever just came or went must hear of it although the conversation is not, or no longer, among theirs.
+        try store.index(.user(entry.user), at: position)
+    }
+
+    /// The same id from two boxes is one message, shown at the smaller order (FEDERATION.md §2.1).
+    private static func apply(_ entry: MessageEntry, _ order: Order, _ position: LocalPosition, _ store: any StoreTransaction) throws {
+        var row = MessageRow(
+            id: entry.id, conversation: entry.conversation, order: order, sender: entry.sender, position: position, isChanged: false)
+        if let existing = try store.message(entry.id) {
+            guard order < existing.order, existing.conversation == entry.conversation else { return }
+            try store.remove(existing)
+            row.isChanged = existing.isChanged
+        }
+        try store.insert(row)
+        try store.index(.conversation(entry.conversation), at: position)
+    }
+
+    private static func touch(_ change: MessageChange, _ position: LocalPosition, _ store: any StoreTransaction) throws {
+        try store.markChanged(change.target)
+        try store.index(.conversation(change.conversation), at: position)
+    }
+
+    private static func receipt(_ conversation: ConversationID, _ user: UserID, _ received: Order?, _ read: Order?, _ store: any StoreTransaction) throws {
+        var row = try store.receipt(conversation, user) ?? ReceiptRecord(conversation: conversation, user: user, received: nil, read: nil)
+        row.received = Self.greater(row.received, received)
+        row.read = Self.greater(row.read, read)
+        try store.put(row)
+    }
+
+    static func greater(_ one: Order?, _ other: Order?) -> Order? {
+        guard let one else { return other }
+        guard let other else { return one }
+        return max(one, other)
+    }
+}

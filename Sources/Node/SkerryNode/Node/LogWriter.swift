@@ -1,0 +1,137 @@
+package import Replication
+package import SkerryModel
+package import Store
+
+/// The head of this box's own two logs, on the writer's thread: gives every entry its position and its stamp.
+///
+/// The epochs of a run are drawn at its first write to each stream, at random (FEDERATION.md §2.1): a restored backup can never write the
+/// same position twice.
+///
+/// `@unchecked Sendable`: only `CommitQueue.drain` uses it, which runs once at a time, on the store's writer thread.
+package final class LogWriter: @unchecked Sendable {
+    private let box: BoxID
+    private let clock: NodeClock
+    private let random: NodeRandom
+    private var hybrid: HybridClock?
+    /// This run's epoch of each stream; the random number outlives a failed group, so a run has one.
+    private var epochs: [Stream: UInt64] = [:]
+    private var heads: [Stream: EpochRecord] = [:]
+    /// Every epoch known here with its head: the box's version vector, and so the cursor of the live stream.
+    private var known: [Int32: EpochRecord]?
+    private var isTouched = false
+    /// Entries appended so far, committed or not: tells whether a job has written.
+    private(set) var appended: UInt64 = 0
+    /// Members of conversations lately written to, so that a message to a large group does not read its rows again.
+    private var members: [ConversationID: [UserID]] = [:]
+    private let membersMax = 1_024
+    private let online: OnlineRegistry
+
+    package init(box: BoxID, clock: NodeClock, random: NodeRandom, online: OnlineRegistry) {
+        self.box = box
+        self.clock = clock
+        self.random = random
+        self.online = online
+    }
+
+    /// Appends an entry of this box and says where it stands.
+    package func append(_ body: EntryBody, _ store: any StoreTransaction) throws -> (order: Order, position: LocalPosition) {
+        var hybrid = try self.hybrid ?? Self.load(store)
+        let hlc = hybrid.stamp(physicalMilliseconds: self.clock.wall())
+        self.hybrid = hybrid
+        var head = try self.head(of: body.stream, store)
+        head.head += 1
+        let position = LocalPosition(epoch: head.number, seq: head.head)
+        let bytes: [UInt8]
+        do {
+            bytes = try EntryCodec.encode(Entry(hlc: hlc, body: body))
+        } catch {
+            throw SkerryError(.tooLarge, "An entry takes at most \(EntryCodec.entryBytesMax) bytes.")
+        }
+        try store.append(bytes, at: position)
+        self.heads[body.stream] = head
+        self.known?[head.number] = head
+        self.isTouched = true
+        self.appended += 1
+        return (Order(hlc: hlc, origin: self.box, epoch: head.log.epoch, seq: head.head), position)
+    }
+
+    /// The cursor that has seen everything appended so far.
+    package func cursor(_ store: any StoreTransaction) throws -> SyncCursor {
+        if self.known == nil {
+            self.known = Dictionary(uniqueKeysWithValues: try store.epochs().map { ($0.number, $0) })
+        }
+        return CursorFolding.cursor(of: (self.known ?? [:]).values.sorted { $0.number < $1.number })
+    }
+
+    /// Before the commit: keeps the clock's reading, so that stamps rise across restarts.
+    func finish(_ store: any StoreTransaction) throws {
+        guard self.isTouched, let hybrid = self.hybrid else { return }
+        var bytes: [UInt8] = []
+        bytes.appendBigEndian(hybrid.last.rawValue)
+        try store.setMeta("hlc", bytes)
+        self.isTouched = false
+    }
+
+    /// After a failed group: what was counted on is not there.
+    func forget() {
+        self.heads = [:]
+        self.known = nil
+        self.members = [:]
+        self.isTouched = false
+    }
+
+    func isOnline(_ user: UserID) -> Bool { self.online.isOnline(user) }
+
+    func members(of conversation: ConversationID, _ store: any StoreTransaction) throws -> [UserID] {
+        if let members = self.members[conversation] { return members }
+        let members = try store.memberships(in: conversation).filter(\.isMember).map(\.user)
+        if self.members.count >= self.membersMax { self.members.removeAll() }
+        self.members[conversation] = members
+        return members
+    }
+
+    func membersChanged(_ conversation: ConversationID) { self.members[conversation] = nil }
+
+    private func head(of stream: Stream, _ store: any StoreTransaction) throws -> EpochRecord {
+        if let head = self.heads[stream] { return head }
+        let epoch = self.epochs[stream] ?? self.random.next()
+        self.epochs[stream] = epoch
+        let record = try store.registerEpoch(LogEpoch(origin: self.box, stream: stream, epoch: epoch))
+        self.heads[stream] = record
+        self.known?[record.number] = record
+        return record
+    }
+
+    private static func load(_ store: any StoreTransaction) throws -> HybridClock {
+        let last = try store.meta("hlc").flatMap { $0.bigEndian(at: 0) } ?? 0
+        return HybridClock(last: HLC(rawValue: last))
+    }
+}
+
+/// What a log job works with: the transaction, the log, and the events it leaves for the shards.
+package struct LogTransaction {
+    package let store: any StoreTransaction
+    private let log: LogWriter
+    package var events: [NodeEvent] = []
+
+    init(store: any StoreTransaction, log: LogWriter) {
+        self.store = store
+        self.log = log
+    }
+
+    /// Appends an entry and applies it to the tables; what must survive is in the same transaction.
+    @discardableResult
+    package mutating func append(_ body: EntryBody) throws -> Order {
+        let (order, position) = try self.log.append(body, self.store)
+        if case .membership(let membership) = body { self.log.membersChanged(membership.conversation) }
+        try Applier.apply(body, order: order, position: position, to: self.store)
+        return order
+    }
+
+    /// Who is in the conversation at this point of the log: the audience of whatever is written now.
+    package func members(of conversation: ConversationID) throws -> [UserID] { try self.log.members(of: conversation, self.store) }
+    package func isOnline(_ user: UserID) -> Bool { self.log.isOnline(user) }
+
+    /// Where a client stands that has seen everything up to here.
+    package func cursorToken() throws -> String { try self.log.cursor(self.store).token }
+}

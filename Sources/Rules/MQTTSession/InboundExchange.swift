@@ -1,0 +1,157 @@
+import DequeModule
+
+/// One acknowledgement towards a publishing client.
+package struct InboundAck: Sendable, Hashable {
+    package enum Kind: Sendable, Hashable { case puback, pubrec, pubcomp }
+
+    package var kind: Kind
+    package var packetID: UInt16
+
+    package init(_ kind: Kind, _ packetID: UInt16) {
+        self.kind = kind
+        self.packetID = packetID
+    }
+}
+
+/// Names one acknowledgement that is being prepared, within its connection.
+package struct InboundTicket: Sendable, Hashable {
+    package let serial: UInt64
+    package init(serial: UInt64) { self.serial = serial }
+}
+
+/// QoS 1 and 2 from one client: nothing is taken twice, acknowledgements leave in the order of the packets [MQTT-4.6.0-2], [MQTT-4.6.0-3].
+///
+/// Generic over what a refusal or success carries (`Answer`) and over the message it keeps between PUBLISH and PUBREL (`Message`).
+package struct InboundExchange<Message, Answer> {
+    private struct Pending {
+        var ack: InboundAck
+        var answer: Answer?
+        /// The connection it belonged to is gone: it is worked out, and not sent.
+        var isMuted = false
+    }
+
+    /// A QoS 2 message between PUBLISH and PUBCOMP.
+    private enum Held {
+        /// PUBLISH came; PUBREC waits for the commit.
+        case storing(Message)
+        /// PUBREC was sent; PUBREL is awaited.
+        case stored(Message)
+        /// PUBREL came; PUBCOMP waits until the message is with its receivers.
+        case releasing
+    }
+
+    private var line = Deque<Pending>()
+    private var firstSerial: UInt64 = 1
+    private var held: [UInt16: Held] = [:]
+    private var pubacks = 0
+
+    package init() {}
+
+    /// QoS 1 and 2 messages that are not finished, as the client's send quota counts them (MQTT 5 §4.9).
+    package var openCount: Int { self.pubacks + self.held.count }
+    /// Acknowledgements that wait for something.
+    package var waitingCount: Int { self.line.count }
+    package var isIdle: Bool { self.line.isEmpty && self.held.isEmpty }
+
+    // MARK: Packets
+
+    /// A QoS 1 PUBLISH: route it, then `resolve` the ticket.
+    package mutating func publish1(_ packetID: UInt16) -> InboundTicket { self.enqueue(InboundAck(.puback, packetID)) }
+
+    package enum Publish2: Sendable, Hashable {
+        /// New: keep it (on disk when the session outlives its connection), then `resolve`.
+        case hold(InboundTicket)
+        /// Known already; PUBREC is to be sent again: `resolve` at once.
+        case again(InboundTicket)
+        /// Known already and its PUBREC is still waiting.
+        case underWay
+    }
+
+    /// A QoS 2 PUBLISH [MQTT-4.3.3-10]: a second one with the identifier of an open exchange is the same message.
+    package mutating func publish2(_ packetID: UInt16, _ message: Message) -> Publish2 {
+        switch self.held[packetID] {
+        case .storing:
+            self.unmute(InboundAck(.pubrec, packetID))
+            return .underWay
+        case .releasing: return .underWay
+        case .stored: return .again(self.enqueue(InboundAck(.pubrec, packetID)))
+        case nil:
+            self.held[packetID] = .storing(message)
+            return .hold(self.enqueue(InboundAck(.pubrec, packetID)))
+        }
+    }
+
+    package enum Release {
+        /// Route the message now, then `resolve`.
+        case forward(Message, InboundTicket)
+        /// An earlier PUBREL is being worked on.
+        case underWay
+        /// No such message; the answer still has its place in the line.
+        case unknown(InboundTicket)
+    }
+
+    /// A PUBREL: the message is forwarded now (issue "habits"), so it can never be forwarded twice.
+    package mutating func pubrel(_ packetID: UInt16) -> Release {
+        switch self.held[packetID] {
+        case .stored(let message), .storing(let message):
+            self.held[packetID] = .releasing
+            return .forward(message, self.enqueue(InboundAck(.pubcomp, packetID)))
+        case .releasing:
+            self.unmute(InboundAck(.pubcomp, packetID))
+            return .underWay
+        case nil: return .unknown(self.enqueue(InboundAck(.pubcomp, packetID)))
+        }
+    }
+
+    // MARK: Answers
+
+    /// The answer to a ticket is known. Appends every acknowledgement that may leave now, in order.
+    ///
+    /// - Parameter isFailure: a PUBREC with a reason of 0x80 or more ends the exchange (MQTT 5 §4.3.3).
+    package mutating func resolve(_ ticket: InboundTicket, _ answer: Answer, isFailure: Bool, into ready: inout [(InboundAck, Answer)]) {
+        guard ticket.serial >= self.firstSerial else { return }
+        let index = Int(ticket.serial - self.firstSerial)
+        guard index < self.line.count, self.line[index].answer == nil else { return }
+        self.settle(self.line[index].ack, isFailure: isFailure)
+        self.line[index].answer = answer
+        while let first = self.line.first, let answer = first.answer {
+            self.line.removeFirst()
+            self.firstSerial += 1
+            if first.ack.kind == .puback { self.pubacks -= 1 }
+            if !first.isMuted { ready.append((first.ack, answer)) }
+        }
+    }
+
+    /// Takes back what was half received before a restart or reconnection.
+    package mutating func restore(_ packetID: UInt16, _ message: Message) { self.held[packetID] = .stored(message) }
+
+    /// The connection ended: answers that are still being worked out change the state, but nobody waits for them.
+    package mutating func disconnected() {
+        for index in self.line.indices { self.line[index].isMuted = true }
+    }
+
+    /// A client that came back and asks again gets the answer that is being worked out.
+    private mutating func unmute(_ ack: InboundAck) {
+        guard let index = self.line.lastIndex(where: { $0.ack == ack }) else { return }
+        self.line[index].isMuted = false
+    }
+
+    private mutating func settle(_ ack: InboundAck, isFailure: Bool) {
+        switch ack.kind {
+        case .puback: break
+        case .pubrec:
+            if isFailure {
+                self.held[ack.packetID] = nil
+            } else if case .storing(let message) = self.held[ack.packetID] {
+                self.held[ack.packetID] = .stored(message)
+            }
+        case .pubcomp: self.held[ack.packetID] = nil
+        }
+    }
+
+    private mutating func enqueue(_ ack: InboundAck) -> InboundTicket {
+        if ack.kind == .puback { self.pubacks += 1 }
+        self.line.append(Pending(ack: ack, answer: nil))
+        return InboundTicket(serial: self.firstSerial + UInt64(self.line.count - 1))
+    }
+}
