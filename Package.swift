@@ -31,8 +31,10 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
-func layer(_ folder: String, _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
-    .target(name: name, dependencies: dependencies, path: "Sources/\(folder)/\(name)", exclude: exclude, swiftSettings: strict)
+func layer(
+    _ folder: String, _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], plugins: [Target.PluginUsage]? = nil
+) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(folder)/\(name)", exclude: exclude, swiftSettings: strict, plugins: plugins)
 }
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: strict)
@@ -70,6 +72,9 @@ let package = Package(
         // System
         .systemLibrary(name: "CSQLite", path: "Sources/System/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/System/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        // Build machine only: the web pages as string literals.
+        .executableTarget(name: "AssetsTool", path: "Sources/System/AssetsTool", swiftSettings: strict),
+        .plugin(name: "AssetsPlugin", capability: .buildTool(), dependencies: ["AssetsTool"], path: "Sources/System/AssetsPlugin"),
 
         // Contracts
         layer("Contracts", "SkerryModel", [nioCore, crypto]),
@@ -101,7 +106,7 @@ let package = Package(
             nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, crypto, x509, swiftASN1, logging,
         ]),
         layer("Adapters", "HTTPAPI", ["SkerryModel", "Store", "ChatCodec", "Account", "SkerryNode", nioCore, hummingbird, httpTypes, logging]),
-        layer("Adapters", "WebPages", ["SkerryModel", "SkerryNode", "CZlib", nioCore, hummingbird, httpTypes, crypto]),
+        layer("Adapters", "WebPages", ["CZlib", nioCore, hummingbird, httpTypes, crypto], exclude: ["Assets"], plugins: ["AssetsPlugin"]),
         layer("Adapters", "Settings", ["SkerryModel", configuration]),
 
         // Server
@@ -131,6 +136,7 @@ let package = Package(
         tests("SkerryNodeTests", ["SkerryNode", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded]),
         tests("ListenersTests", ["Listeners", "SkerryModel", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL]),
         tests("HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "TestKit", nioCore]),
+        tests("WebPagesTests", ["WebPages", "CZlib", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("SettingsTests", ["Settings", "SkerryModel"]),
     ].filter { target in target.type != .test || chosenTests?.contains(target.name) ?? true },
     swiftLanguageModes: [.v6]
