@@ -29,6 +29,11 @@ package struct Limits: Sendable, Hashable {
     package var listPageDefault = 100
     package var presenceUsersMax = 200
     package var blocksPerUserMax = 1_000
+    /// Seconds between two pushes of the same person's typing in the same conversation; one that comes earlier is answered and dropped.
+    package var typingSeconds = 3
+    /// Users whose sending is being limited, and conversations somebody types in, that are remembered; at the bound the idle are forgotten,
+    /// and all of them when nobody is idle.
+    package var chatLimiterKeysMax = 16_384
 
     // MARK: Sessions
     /// Seconds a new WebSocket has to say `hello`; then it is closed with 4408.
@@ -64,12 +69,18 @@ package struct Limits: Sendable, Hashable {
     package var passwordQueueMax = 32
     /// Addresses and names that the login limiter remembers; at the bound the longest idle is forgotten.
     package var limiterKeysMax = 4_096
+    /// Device tokens whose owner is remembered; at the bound an eighth is forgotten and asked of the store again.
+    package var tokenCacheMax = 2_048
+    /// MQTT passwords that were right lately; at the bound the oldest eighth is forgotten and checked in full again.
+    package var verifiedPasswordsMax = 1_024
     /// Sends of one user: bucket size and refill per second; beyond is `rate_limited`.
     package var sendBurst = 2_000
     package var sendPerSecond = 500
 
     // MARK: HTTP
     package var httpBodyBytesMax = 256 * 1024
+    /// Answers to requests with an `Idempotency-Key` that are remembered, of all users together; at the bound the oldest is forgotten.
+    package var idempotencyKeysMax = 1_024
     package var connectionsMax = 10_000
     package var connectionsPerAddressMax = 5_000
 

@@ -89,6 +89,11 @@ package struct RateLadder<Key: Hashable & Sendable>: Sendable {
         self.entries[key] = nil
     }
 
+    /// Takes back one try of `key` that was allowed and succeeded; its bans stay. Whoever succeeds wins no further tries by it.
+    package mutating func giveBack(_ key: Key) {
+        self.entries[key]?.bucket.give(self.policy.rate)
+    }
+
     private func decay(_ entry: inout Entry, _ now: UInt64) {
         guard now > entry.decayedAt else { return }
         let steps = (now - entry.decayedAt) / (UInt64(self.policy.decaySeconds) * 1_000)

@@ -41,6 +41,11 @@ package struct TokenBucket: Sendable, Hashable {
         return (cost - self.level + perMillisecond - 1) / perMillisecond
     }
 
+    /// Puts `pieces` back, up to the burst.
+    package mutating func give(_ rate: Rate, pieces: Int = 1) {
+        self.level = min(UInt64(rate.burst) * rate.periodMilliseconds, self.level + UInt64(max(0, pieces)) * rate.periodMilliseconds)
+    }
+
     package func isFull(_ rate: Rate, now: UInt64) -> Bool {
         var copy = self
         copy.fill(rate, now)
