@@ -1,3 +1,6 @@
+// The normal forms of Unicode are in the standard library, under this name only: Foundation, which publishes them, stays out of Skerry.
+@_spi(_Unicode) import Swift
+
 /// What a user may do on the box.
 package enum Role: UInt8, Sendable, Hashable, CaseIterable {
     case user = 0
@@ -21,14 +24,15 @@ package enum Role: UInt8, Sendable, Hashable, CaseIterable {
 
 /// A user's name as people type it, and the key under which it is unique.
 ///
-/// 1 to 32 letters and digits of any script, `-`, `_`, `.`. The key is the NFKC case-folded form: characters that would still change
-/// under NFKC case folding after lower-casing (wide forms, ligatures) are refused, so two names that look alike to it cannot both exist.
+/// 1 to 32 letters and digits of any script, `-`, `_`, `.`. The key is the lower-case form in NFC: characters that would still change
+/// under NFKC case folding (wide forms, ligatures) are refused, and an accent typed apart from its letter is put together with it, so two
+/// names that look alike to either cannot both exist.
 package struct UserName: Sendable, Hashable, CustomStringConvertible {
     package let text: String
     package let key: String
 
     package init(_ text: some StringProtocol, limits: Limits = Limits()) throws(SkerryError) {
-        let key = text.lowercased()
+        let key = Self.key(of: text)
         guard (1...limits.nameCharactersMax).contains(text.count), key.unicodeScalars.count <= 4 * limits.nameCharactersMax else {
             throw SkerryError(.payloadInvalid, "A name has 1 to \(limits.nameCharactersMax) characters.", field: "name")
         }
@@ -44,8 +48,18 @@ package struct UserName: Sendable, Hashable, CustomStringConvertible {
                 throw SkerryError(.payloadInvalid, "A name is made of letters, digits, '-', '_' and '.'.", field: "name")
             }
         }
-        self.text = String(text)
+        self.text = Self.composed(text)
         self.key = key
+    }
+
+    /// The key of any text, whether or not it could be a name: what people type is looked up by this.
+    package static func key(of text: some StringProtocol) -> String { Self.composed(text.lowercased()) }
+
+    private static func composed(_ text: some StringProtocol) -> String {
+        if text.utf8.allSatisfy({ $0 < 0x80 }) { return String(text) }
+        var scalars = String.UnicodeScalarView()
+        scalars.append(contentsOf: String(text)._nfc)
+        return String(scalars)
     }
 
     package var description: String { self.text }

@@ -49,15 +49,15 @@ enum BodyCodec {
         case .device: return .device(try Self.device(fields))
         case .invite: return .invite(try Self.invite(fields))
         case .conversation:
-            guard let form = ConversationRecord.Form(rawValue: UInt8(truncatingIfNeeded: try fields.required(2))) else {
+            guard let form = ConversationRecord.Form(rawValue: try fields.required8(2)) else {
                 throw EntryDecodeError(.badField, at: 2)
             }
             return .conversation(
                 ConversationEntry(
                     id: try fields.identifier(1), form: form, title: try fields.requiredText(3), createdMilliseconds: try fields.required(4)))
         case .membership:
-            guard let state = MemberState(rawValue: UInt8(truncatingIfNeeded: try fields.required(3))),
-                let role = MemberRole(rawValue: UInt8(truncatingIfNeeded: try fields.required(4)))
+            guard let state = MemberState(rawValue: try fields.required8(3)),
+                let role = MemberRole(rawValue: try fields.required8(4))
             else { throw EntryDecodeError(.badField, at: 3) }
             return .membership(
                 MembershipEntry(
@@ -97,7 +97,7 @@ enum BodyCodec {
     }
 
     private static func user(_ fields: FieldMap) throws(EntryDecodeError) -> UserEntry {
-        guard let role = Role(rawValue: UInt8(truncatingIfNeeded: try fields.required(4))) else { throw EntryDecodeError(.badField, at: 4) }
+        guard let role = Role(rawValue: try fields.required8(4)) else { throw EntryDecodeError(.badField, at: 4) }
         return UserEntry(
             id: try fields.identifier(1), name: try fields.requiredText(2), display: try fields.requiredText(3), role: role,
             isLocked: fields.flag(5), passwordHash: try fields.requiredText(6), createdMilliseconds: try fields.required(7))
@@ -144,7 +144,7 @@ enum BodyCodec {
         switch try fields.required(3) {
         case 1: purpose = .claim
         case 2:
-            guard let role = Role(rawValue: UInt8(truncatingIfNeeded: try fields.required(4))) else { throw EntryDecodeError(.badField, at: 4) }
+            guard let role = Role(rawValue: try fields.required8(4)) else { throw EntryDecodeError(.badField, at: 4) }
             purpose = .join(role)
         case 3: purpose = .reset(try fields.identifier(5))
         default: throw EntryDecodeError(.badField, at: 3)

@@ -35,7 +35,7 @@ enum ContentCodec {
     }
 
     static func message(_ id: MessageID, _ fields: FieldMap) throws(EntryDecodeError) -> MessageEntry {
-        guard let kind = MessageKind(rawValue: UInt8(truncatingIfNeeded: try fields.required(4))) else { throw EntryDecodeError(.badField, at: 4) }
+        guard let kind = MessageKind(rawValue: try fields.required8(4)) else { throw EntryDecodeError(.badField, at: 4) }
         return MessageEntry(
             id: id, conversation: try fields.identifier(1), sender: try fields.identifier(2), cid: try fields.requiredText(3),
             content: try Self.content(kind, fields), replyTo: fields.slice(5).flatMap { MessageID(bytes: $0) })

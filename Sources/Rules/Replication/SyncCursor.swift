@@ -2,10 +2,12 @@ package import SkerryModel
 
 /// What a client has seen: for each log epoch the highest sequence, a version vector (FEDERATION.md §2.5.6).
 ///
-/// The token is opaque to clients and means the same on every box. Epochs beyond the newest 64 are folded into one hash.
+/// The token is opaque to clients and means the same on every box. Epochs that are over, and all beyond the newest 64, are folded into one hash.
 package struct SyncCursor: Sendable, Hashable {
-    /// Epochs spelled out in a token; older ones are folded.
+    /// Epochs spelled out in the cursor of somebody who has seen everything; older ones are folded.
     package static let epochsMax = 64
+    /// Epochs spelled out in any cursor: an unread epoch cannot be folded. A client that would need more must reload.
+    package static let epochsSpelledMax = 128
     private static let version: UInt8 = 1
 
     package var seen: [LogEpoch: UInt64]
@@ -39,7 +41,7 @@ package struct SyncCursor: Sendable, Hashable {
     /// The cursor a client sent; nil when it is not one of ours.
     package init?(token: some StringProtocol) {
         let entryBytes = BoxID.byteCount + 1 + 8 + 8
-        guard token.utf8.count <= 16 + (13 + 2 * Self.epochsMax * entryBytes) * 8 / 5, let bytes = Base32.decode(token),
+        guard token.utf8.count <= 16 + (13 + Self.epochsSpelledMax * entryBytes) * 8 / 5, let bytes = Base32.decode(token),
             bytes.count >= 13, bytes[0] == Self.version, (bytes.count - 13) % entryBytes == 0,
             let foldedCount = bytes.bigEndian(at: 1, count: 4), let foldedHash = bytes.bigEndian(at: 5)
         else { return nil }

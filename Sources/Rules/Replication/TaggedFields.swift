@@ -125,6 +125,11 @@ package struct FieldMap {
         return number
     }
 
+    package func required8(_ field: UInt64) throws(EntryDecodeError) -> UInt8 {
+        guard let number = UInt8(exactly: try self.required(field)) else { throw EntryDecodeError(.badField, at: field) }
+        return number
+    }
+
     package func required32(_ field: UInt64) throws(EntryDecodeError) -> UInt32 {
         guard let number = UInt32(exactly: try self.required(field)) else { throw EntryDecodeError(.badField, at: field) }
         return number

@@ -8,7 +8,7 @@ package enum UserReference: Sendable, Hashable {
     package init(_ text: String, field: String) throws(SkerryError) {
         if text.hasPrefix("@") {
             guard text.utf8.count <= 160 else { throw SkerryError(.payloadInvalid, "\(field) names no user.", field: field) }
-            self = .name(key: text.dropFirst().lowercased())
+            self = .name(key: UserName.key(of: text.dropFirst()))
         } else if let id = UserID(text: text) {
             self = .id(id)
         } else {

@@ -64,7 +64,7 @@ struct FieldCheck {
     func prefix() throws(SkerryError) -> String {
         let text = self.fields.q ?? ""
         guard text.utf8.count <= 160 else { throw SkerryError(.payloadInvalid, "q is too long.", field: "q") }
-        return text.lowercased()
+        return UserName.key(of: text)
     }
 
     func create() throws(SkerryError) -> ChatRequest {

@@ -83,7 +83,7 @@ struct ChatReader {
     }
 
     func users(prefix: String, after: String?, limit: Int) throws -> ByteBuffer {
-        let rows = try self.store.users(prefix: prefix, after: (after ?? "").lowercased(), limit: limit + 1)
+        let rows = try self.store.users(prefix: prefix, after: UserName.key(of: after ?? ""), limit: limit + 1)
         let page = rows.prefix(limit)
         return JSONWriter.make {
             $0.array("items", page.filter { !$0.isLocked }) { json, user in
@@ -132,8 +132,11 @@ struct ChatReader {
         return contacts
     }
 
-    func members(of conversation: ConversationID) throws -> [UserID] {
-        try self.store.memberships(in: conversation).filter(\.isMember).map(\.user)
+    /// Members who hear of something fleeting that `user` does: nobody who blocked that person in their direct conversation.
+    func audience(of user: UserID, in conversation: ConversationID) throws -> [UserID] {
+        let members = try self.store.memberships(in: conversation).filter { $0.isMember && $0.user != user }.map(\.user)
+        guard try self.store.conversation(conversation)?.form == .direct else { return members }
+        return try members.filter { try !self.store.isBlocked(user, by: $0) }
     }
 
     func blocks(_ caller: UserID) throws -> ByteBuffer {

@@ -11,10 +11,12 @@ package final class ChatService: Sendable {
 
     private let node: Node
     private let buckets: Mutex<SendBuckets>
+    private let typing: Mutex<TypingGate>
 
     package init(node: Node) {
         self.node = node
         self.buckets = Mutex(SendBuckets(limits: node.limits))
+        self.typing = Mutex(TypingGate(limits: node.limits))
     }
 
     /// Answers on `loop`, or where the answer was made when that is nil. What writes is on the disk when `completion` is called.
@@ -39,14 +41,29 @@ package final class ChatService: Sendable {
         return try result.get()
     }
 
-    /// Whether a client can go on from `cursor`, and where the live stream stands.
-    package func greeting(cursor: String?, loop: any EventLoop, completion: @escaping @Sendable (Result<(isKnown: Bool, live: String), SkerryError>) -> Void) {
-        self.node.store.read { store in
-            let reader = SyncReader(store)
-            return (isKnown: try reader.isKnown(cursor), live: try reader.head().token)
-        } completion: { result in
-            loop.execute { completion(result.mapError(Self.refusal)) }
+    package typealias Greeting = (isKnown: Bool, live: String)
+
+    /// Whether a client can go on from `cursor`, and where the live stream stands. To be called once the session is in the online registry
+    /// and attached to its shard.
+    ///
+    /// Asked on the writer's side: what was decided while the user was still taken for absent, and so was pushed to nobody, is committed by
+    /// then, and `live` includes it. Should the writer take no more, nothing is decided either, and a reader's answer is as good.
+    package func greeting(cursor: String?, loop: any EventLoop, completion: @escaping @Sendable (Result<Greeting, SkerryError>) -> Void) {
+        let store = self.node.store
+        let ask: @Sendable () -> Void = {
+            store.read { store in try Self.greeting(cursor, store) } completion: { result in
+                loop.execute { completion(result.mapError(Self.refusal)) }
+            }
         }
+        let isQueued = self.node.commits.submit(loop: nil, log: { log in try Self.greeting(cursor, log.store) }) { result in
+            if case .success(let greeting) = result { loop.execute { completion(.success(greeting)) } } else { ask() }
+        }
+        if !isQueued { ask() }
+    }
+
+    private static func greeting(_ cursor: String?, _ store: any StoreReading) throws -> Greeting {
+        let reader = SyncReader(store)
+        return (isKnown: try reader.isKnown(cursor), live: try reader.head().token)
     }
 
     /// Tells the people who share a conversation with `user` that it came or went.
@@ -66,6 +83,7 @@ package final class ChatService: Sendable {
     private func write(_ request: ChatRequest, _ caller: Caller, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
         let now = self.node.clock.monotonic()
         if let wait = self.buckets.withLock({ $0.take(caller.user, now: now) }) {
+            self.node.metrics.add(.sendsLimited)
             let refusal = SkerryError(.rateLimited, "You are writing faster than this box allows.", retryAfterSeconds: wait)
             Self.finish(.failure(refusal), loop, completion)
             return
@@ -123,11 +141,13 @@ package final class ChatService: Sendable {
         node.store.read { store -> (ConversationID, [UserID]) in
             let reader = ChatReader(store, online: node.online)
             let membership = try reader.membership(reference, caller.user)
-            return (membership.conversation, try reader.members(of: membership.conversation))
-        } completion: { result in
-            if case .success(let (conversation, members)) = result {
+            return (membership.conversation, try reader.audience(of: caller.user, in: membership.conversation))
+        } completion: { [self] result in
+            if case .success(let (conversation, members)) = result,
+                self.typing.withLock({ $0.isDue(caller.user, conversation, now: node.clock.monotonic()) })
+            {
                 let frame = ChatFrame.push("typing") { ChangeView.typing(conversation, caller.user).write(to: &$0, viewer: nil) }
-                let audience = members.filter { $0 != caller.user && node.online.isOnline($0) }
+                let audience = members.filter { node.online.isOnline($0) }
                 node.publish([.push(ChatPush(audience: audience, conversation: conversation, frame: frame, isEphemeral: true))])
             }
             Self.finish(result.map { _ in ChatWriter.empty }.mapError(Self.refusal), loop, completion)
@@ -144,23 +164,63 @@ package final class ChatService: Sendable {
     }
 }
 
-/// How fast each user may write: a token bucket a user, forgotten once full again.
+/// How fast each user may write: a token bucket a user.
 struct SendBuckets {
-    private var buckets: [UserID: (tokens: Double, at: UInt64)] = [:]
+    private typealias Bucket = (tokens: Double, at: UInt64)
+
+    private var buckets: [UserID: Bucket] = [:]
     private let limits: Limits
 
     init(limits: Limits) { self.limits = limits }
 
     /// Nil: go ahead. Else the seconds to wait.
     mutating func take(_ user: UserID, now: UInt64) -> Int? {
-        if self.buckets.count >= self.limits.limiterKeysMax { self.buckets.removeAll() }
+        if self.buckets.count >= self.limits.chatLimiterKeysMax, self.buckets[user] == nil { self.forget(now: now) }
         let full = Double(self.limits.sendBurst)
+        let perSecond = Double(max(1, self.limits.sendPerSecond))
         var bucket = self.buckets[user] ?? (full, now)
-        bucket.tokens = min(full, bucket.tokens + Double(now &- bucket.at) / 1000 * Double(self.limits.sendPerSecond))
-        bucket.at = now
+        bucket.tokens = self.tokens(bucket, now: now)
+        bucket.at = max(bucket.at, now)
         defer { self.buckets[user] = bucket }
-        guard bucket.tokens >= 1 else { return max(1, Int((1 - bucket.tokens) / Double(self.limits.sendPerSecond)) + 1) }
+        guard bucket.tokens >= 1 else { return max(1, Int(((1 - bucket.tokens) / perSecond).rounded(.up))) }
         bucket.tokens -= 1
         return nil
+    }
+
+    private func tokens(_ bucket: Bucket, now: UInt64) -> Double {
+        let passed = now > bucket.at ? Double(now - bucket.at) / 1000 : 0
+        return min(Double(self.limits.sendBurst), bucket.tokens + passed * Double(max(1, self.limits.sendPerSecond)))
+    }
+
+    /// A full bucket is the same as none.
+    private mutating func forget(now: UInt64) {
+        let full = Double(self.limits.sendBurst)
+        self.buckets = self.buckets.filter { self.tokens($0.value, now: now) < full }
+        if self.buckets.count >= self.limits.chatLimiterKeysMax { self.buckets.removeAll() }
+    }
+}
+
+/// Lets one person's typing in one conversation through every few seconds.
+struct TypingGate {
+    private struct Key: Hashable {
+        var user: UserID
+        var conversation: ConversationID
+    }
+
+    private var lasts: [Key: UInt64] = [:]
+    private let limits: Limits
+
+    init(limits: Limits) { self.limits = limits }
+
+    mutating func isDue(_ user: UserID, _ conversation: ConversationID, now: UInt64) -> Bool {
+        let key = Key(user: user, conversation: conversation)
+        let pause = UInt64(max(0, self.limits.typingSeconds)) * 1000
+        if let last = self.lasts[key], now < last + pause { return false }
+        if self.lasts.count >= self.limits.chatLimiterKeysMax {
+            self.lasts = self.lasts.filter { now < $0.value + pause }
+            if self.lasts.count >= self.limits.chatLimiterKeysMax { self.lasts.removeAll() }
+        }
+        self.lasts[key] = now
+        return true
     }
 }

@@ -20,7 +20,7 @@ struct ChatWriter {
         _ reference: ConversationReference, _ cid: CID, _ content: MessageContent, _ replyTo: MessageID?, _ log: inout LogTransaction
     ) throws -> ByteBuffer {
         let id = MessageID(sender: self.caller.user, cid: cid)
-        let conversation = try self.conversation(reference, &log)
+        let (conversation, other) = try self.conversation(reference, log.store)
         let entry = MessageEntry(id: id, conversation: conversation, sender: self.caller.user, cid: cid.text, content: content, replyTo: replyTo)
         let views = ViewBuilder(log.store)
         if let row = try log.store.message(id) {
@@ -28,12 +28,15 @@ struct ChatWriter {
             try MessageRules.repeated(entry, of: old)
             return Self.receipt(id, cid, conversation, row.order, isDuplicate: true)
         }
-        try MessageRules.send(try self.facts(conversation, log.store))
+        let isNew = try other != nil && log.store.conversation(conversation) == nil
+        if !isNew { try MessageRules.send(try self.facts(conversation, log.store)) }
         if let replyTo {
             guard let row = try log.store.message(replyTo), row.conversation == conversation else {
                 throw SkerryError(.payloadInvalid, "replyTo names no message of this conversation.", field: "replyTo")
             }
         }
+        // Only a send that nothing else refuses makes the conversation: a job decides first and writes after.
+        if let other, isNew { _ = try self.direct(with: other, &log) }
         let order = try log.append(.message(entry))
         let view = MessageView(
             id: id, conversation: conversation, order: order, sender: self.caller.user, cid: cid.text, content: content, replyTo: replyTo)
@@ -56,6 +59,7 @@ struct ChatWriter {
         let (message, facts, change) = try self.change(id, log.store)
         let (_, membership) = try facts.asMember()
         try MessageRules.edit(message, by: membership)
+        try MessageRules.send(facts)
         let order = try log.append(.edit(change, text: text))
         try self.push(.edit(change, text: text, order), in: change.conversation, &log)
         return Self.changed(id, order)
@@ -75,7 +79,8 @@ struct ChatWriter {
         let (message, facts, change) = try self.change(id, log.store)
         let (_, membership) = try facts.asMember()
         let reactions = try log.store.reactions(to: id)
-        let mine = reactions.first { $0.user == self.caller.user && $0.emoji == emoji }
+        let mine = reactions.first { $0.user == self.caller.user && $0.emoji.utf8.elementsEqual(emoji.utf8) }
+        try MessageRules.send(facts)
         try MessageRules.react(message, by: membership, present: mine == nil ? reactions.count : 0, limits: self.limits)
         if let mine, mine.isOn == isOn { return Self.changed(id, mine.stamp) }
         let order = try log.append(.reaction(change, emoji: emoji, isOn: isOn))
@@ -96,18 +101,18 @@ struct ChatWriter {
         guard let row = try store.message(id), case .message(let entry) = try ViewBuilder(store).entry(at: row.position)?.body else {
             throw MessageRules.unknown
         }
-        let membership = try store.membership(row.conversation, self.caller.user)
-        guard membership?.isMember == true else { throw MessageRules.unknown }
+        let facts = try self.facts(row.conversation, store)
+        guard facts.membership?.isMember == true else { throw MessageRules.unknown }
         let isRecalled = row.isChanged ? try store.recall(of: id) != nil : false
         return (
             MessageFacts(sender: row.sender, order: row.order, content: entry.content, isRecalled: isRecalled),
-            ConversationFacts(conversation: try store.conversation(row.conversation), membership: membership),
+            facts,
             MessageChange(target: id, conversation: row.conversation, by: self.caller.user)
         )
     }
 
     func receipt(_ reference: ConversationReference, received: Order?, read: Order?, _ log: inout LogTransaction) throws -> ByteBuffer {
-        let conversation = try self.conversation(reference, &log)
+        let conversation = try self.conversation(reference, log.store).id
         _ = try self.facts(conversation, log.store).asMember()
         // A receipt beyond the newest message would hide what comes next from the unread count.
         guard let newest = try log.store.newestOrder(conversation) else { return Self.empty }
@@ -156,7 +161,7 @@ struct ChatWriter {
     }
 
     func update(_ reference: ConversationReference, title: String, _ log: inout LogTransaction) throws -> ByteBuffer {
-        let id = try self.conversation(reference, &log)
+        let id = try self.conversation(reference, log.store).id
         let (record, _) = try self.facts(id, log.store).asManager()
         if record.title != title {
             try log.append(
@@ -167,7 +172,7 @@ struct ChatWriter {
     }
 
     func invite(_ reference: ConversationReference, _ users: [UserReference], _ log: inout LogTransaction) throws -> ByteBuffer {
-        let id = try self.conversation(reference, &log)
+        let id = try self.conversation(reference, log.store).id
         let (_, inviter) = try self.facts(id, log.store).asManager()
         let present = try log.store.memberships(in: id).filter(\.isMember).count
         let since = try log.store.newestOrder(id)
@@ -187,21 +192,21 @@ struct ChatWriter {
     }
 
     func remove(_ reference: ConversationReference, _ user: UserReference, _ log: inout LogTransaction) throws -> ByteBuffer {
-        let id = try self.conversation(reference, &log)
+        let id = try self.conversation(reference, log.store).id
         let (_, manager) = try self.facts(id, log.store).asManager()
         let target = try log.store.membership(id, try self.user(user, log.store).id)
         return try self.write([try GroupRules.remove(target, by: manager)], id, &log)
     }
 
     func assign(_ reference: ConversationReference, _ user: UserReference, _ role: MemberRole, _ log: inout LogTransaction) throws -> ByteBuffer {
-        let id = try self.conversation(reference, &log)
+        let id = try self.conversation(reference, log.store).id
         let (_, owner) = try self.facts(id, log.store).inGroup()
         let target = try log.store.membership(id, try self.user(user, log.store).id)
         return try self.write(try GroupRules.assign(role, to: target, by: owner), id, &log)
     }
 
     func leave(_ reference: ConversationReference, _ log: inout LogTransaction) throws -> ByteBuffer {
-        let id = try self.conversation(reference, &log)
+        let id = try self.conversation(reference, log.store).id
         let (_, member) = try self.facts(id, log.store).inGroup()
         let rows = GroupRules.leave(member, others: try log.store.memberships(in: id))
         _ = try self.write(rows, id, &log)
@@ -233,11 +238,13 @@ struct ChatWriter {
         return user
     }
 
-    /// The id of the conversation; a direct one named by its other member is made when it is not there yet.
-    private func conversation(_ reference: ConversationReference, _ log: inout LogTransaction) throws -> ConversationID {
+    /// The id of the conversation, and its other member when it was named by that: a direct conversation need not be there yet.
+    private func conversation(_ reference: ConversationReference, _ store: any StoreTransaction) throws -> (id: ConversationID, other: UserRecord?) {
         switch reference {
-        case .id(let id): return id
-        case .direct(let user): return try self.direct(with: try self.user(user, log.store), &log).0
+        case .id(let id): return (id, nil)
+        case .direct(let user):
+            let other = try self.user(user, store)
+            return (.direct(self.caller.user, other.id), other)
         }
     }
 

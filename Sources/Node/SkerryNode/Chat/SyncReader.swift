@@ -5,6 +5,8 @@ import SkerryModel
 import Store
 
 /// What a client missed: entries after its cursor that belong to it, epoch by epoch, in the order of the log (PRODUCT.md §3).
+///
+/// Control epochs come first, so that a client hears of a conversation before it hears what was said there.
 struct SyncReader {
     let store: any StoreReading
     let views: ViewBuilder
@@ -33,7 +35,8 @@ struct SyncReader {
         let scopes = [SyncScope.user(caller)] + memberships.keys.map { .conversation($0) }
         var positions: [LocalPosition] = []
         var isDone = true
-        for epoch in epochs where (seen[epoch.number] ?? 0) < epoch.head {
+        let byStream = Stream.allCases.flatMap { stream in epochs.filter { $0.log.stream == stream } }
+        for epoch in byStream where (seen[epoch.number] ?? 0) < epoch.head {
             let room = limit - positions.count
             if room == 0 {
                 isDone = false
@@ -51,21 +54,13 @@ struct SyncReader {
             }
             seen[epoch.number] = epoch.head
         }
-        guard let next = Self.cursor(epochs, seen: seen) else { return self.reset(epochs) }
+        guard let next = CursorFolding.cursor(of: epochs, seen: seen) else { return self.reset(epochs) }
         let changes = try self.changes(positions, caller, memberships)
         return Self.answer("ok", changes, cursor: next, done: isDone, viewer: caller)
     }
 
     private func reset(_ epochs: [EpochRecord]) -> ByteBuffer {
         Self.answer("reset", [], cursor: CursorFolding.cursor(of: epochs), done: true, viewer: nil)
-    }
-
-    /// A cursor can fold only what was seen to its head; nil when too many epochs are still unread.
-    private static func cursor(_ epochs: [EpochRecord], seen: [Int32: UInt64]) -> SyncCursor? {
-        let folded = max(0, epochs.count - SyncCursor.epochsMax)
-        guard epochs.prefix(folded).allSatisfy({ seen[$0.number] == $0.head }) else { return nil }
-        return CursorFolding.cursor(
-            of: epochs.map { EpochRecord(number: $0.number, log: $0.log, head: seen[$0.number] ?? 0) })
     }
 
     private static func answer(_ status: String, _ changes: [ChangeView], cursor: SyncCursor, done: Bool, viewer: UserID?) -> ByteBuffer {
@@ -95,7 +90,7 @@ struct SyncReader {
                 changes.append(.message(view))
             case .edit(let change, _):
                 guard let row = try self.visible(change.target, memberships), try self.store.recall(of: row.id) == nil,
-                    let edit = try self.store.edit(of: row.id)
+                    let edit = try self.store.edit(of: row.id), edit.by == row.sender
                 else { continue }
                 changes.append(.edit(change, text: edit.text, edit.stamp))
             case .recall(let change):

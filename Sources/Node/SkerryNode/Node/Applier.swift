@@ -1,7 +1,6 @@
 package import SkerryModel
 package import Store
 
-
 /// Brings an entry into the tables, the same on every box and in any order of arrival: rows take the greater stamp, messages the smaller.
 ///
 /// Nothing else writes chat or account rows: adding a second box changes who appends, not what is stored (FEDERATION.md §2).
@@ -30,7 +29,7 @@ package enum Applier {
             try store.put(RecallRecord(target: change.target, by: change.by, stamp: order))
             try Self.touch(change, position, store)
         case .reaction(let change, let emoji, let isOn):
-            let existing = try store.reactions(to: change.target).first { $0.user == change.by && $0.emoji == emoji }
+            let existing = try store.reactions(to: change.target).first { $0.user == change.by && $0.emoji.utf8.elementsEqual(emoji.utf8) }
             if let existing, existing.stamp > order { break }
             try store.put(ReactionRecord(target: change.target, user: change.by, emoji: emoji, isOn: isOn, stamp: order))
             try Self.touch(change, position, store)
@@ -45,7 +44,7 @@ package enum Applier {
         if let row = try store.user(entry.id), row.stamp > order { return }
         try store.put(
             UserRecord(
-                id: entry.id, name: entry.name, nameKey: entry.name.lowercased(), display: entry.display, role: entry.role, isLocked: entry.isLocked,
+                id: entry.id, name: entry.name, nameKey: UserName.key(of: entry.name), display: entry.display, role: entry.role, isLocked: entry.isLocked,
                 passwordHash: entry.passwordHash, createdMilliseconds: entry.createdMilliseconds, stamp: order))
     }
 
@@ -81,9 +80,12 @@ package enum Applier {
         var row = MessageRow(
             id: entry.id, conversation: entry.conversation, order: order, sender: entry.sender, position: position, isChanged: false)
         if let existing = try store.message(entry.id) {
-            guard order < existing.order, existing.conversation == entry.conversation else { return }
+            guard order < existing.order else { return }
             try store.remove(existing)
             row.isChanged = existing.isChanged
+        } else {
+            // What was done to the message at another box may have come here before the message itself.
+            row.isChanged = try store.recall(of: entry.id) != nil || store.edit(of: entry.id) != nil || !store.reactions(to: entry.id).isEmpty
         }
         try store.insert(row)
         try store.index(.conversation(entry.conversation), at: position)

@@ -111,6 +111,11 @@ package final class CommitQueue: Sendable {
     }
 
     private func run(_ group: [any CommitJob], _ storeWriter: any StoreWriter) {
+        // What was waiting when the disk failed is refused too: a write that seems to work afterwards proves nothing.
+        if let failure = self.state.withLock({ $0.failure }) {
+            Self.complete(group.map { ($0, .failure(failure)) })
+            return
+        }
         var outcomes: [(any CommitJob, Result<Void, SkerryError>)] = []
         var effects = CommitEffects()
         do {
@@ -136,7 +141,7 @@ package final class CommitQueue: Sendable {
             return
         }
         self.state.withLock {
-            $0.committed += UInt64(group.count)
+            $0.committed += UInt64(outcomes.count { (try? $0.1.get()) != nil })
             $0.groups += 1
         }
         Self.complete(outcomes)

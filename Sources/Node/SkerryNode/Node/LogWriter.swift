@@ -16,8 +16,10 @@ package final class LogWriter: @unchecked Sendable {
     /// This run's epoch of each stream; the random number outlives a failed group, so a run has one.
     private var epochs: [Stream: UInt64] = [:]
     private var heads: [Stream: EpochRecord] = [:]
-    /// Every epoch known here with its head: the box's version vector, and so the cursor of the live stream.
-    private var known: [Int32: EpochRecord]?
+    /// Every epoch known here with its head, by rising number: the box's version vector, and so the cursor of the live stream.
+    private var known: [EpochRecord]?
+    /// The part of `known` that is over, which is most of it and does not change from message to message.
+    private var fold: CursorFolding.Fold?
     private var isTouched = false
     /// Entries appended so far, committed or not: tells whether a job has written.
     private(set) var appended: UInt64 = 0
@@ -49,7 +51,7 @@ package final class LogWriter: @unchecked Sendable {
         }
         try store.append(bytes, at: position)
         self.heads[body.stream] = head
-        self.known?[head.number] = head
+        self.note(head)
         self.isTouched = true
         self.appended += 1
         return (Order(hlc: hlc, origin: self.box, epoch: head.log.epoch, seq: head.head), position)
@@ -57,10 +59,10 @@ package final class LogWriter: @unchecked Sendable {
 
     /// The cursor that has seen everything appended so far.
     package func cursor(_ store: any StoreTransaction) throws -> SyncCursor {
-        if self.known == nil {
-            self.known = Dictionary(uniqueKeysWithValues: try store.epochs().map { ($0.number, $0) })
-        }
-        return CursorFolding.cursor(of: (self.known ?? [:]).values.sorted { $0.number < $1.number })
+        let known = try self.known ?? store.epochs()
+        let fold = self.fold ?? CursorFolding.fold(known)
+        (self.known, self.fold) = (known, fold)
+        return CursorFolding.cursor(of: known, fold)
     }
 
     /// Before the commit: keeps the clock's reading, so that stamps rise across restarts.
@@ -76,6 +78,7 @@ package final class LogWriter: @unchecked Sendable {
     func forget() {
         self.heads = [:]
         self.known = nil
+        self.fold = nil
         self.members = [:]
         self.isTouched = false
     }
@@ -98,8 +101,19 @@ package final class LogWriter: @unchecked Sendable {
         self.epochs[stream] = epoch
         let record = try store.registerEpoch(LogEpoch(origin: self.box, stream: stream, epoch: epoch))
         self.heads[stream] = record
-        self.known?[record.number] = record
+        self.note(record)
         return record
+    }
+
+    /// Keeps `known` at what the log is; the newest epochs, at its end, are the ones that change.
+    private func note(_ record: EpochRecord) {
+        if let index = self.known?.lastIndex(where: { $0.number == record.number }) {
+            self.known?[index] = record
+            if let fold = self.fold, index < fold.count { self.fold = nil }
+        } else {
+            self.known?.append(record)
+            self.fold = nil
+        }
     }
 
     private static func load(_ store: any StoreTransaction) throws -> HybridClock {
