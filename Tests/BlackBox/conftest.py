@@ -55,6 +55,12 @@ def new_box(tmp_path):
         box.kill()
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "web" in item.path.relative_to(item.config.rootpath).parts[:-1]:
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test shows the end of its boxes' logs."""
