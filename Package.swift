@@ -71,6 +71,7 @@ let package = Package(
     targets: [
         // System
         .systemLibrary(name: "CSQLite", path: "Sources/System/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CZlib", path: "Sources/System/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         // Build machine only: the web pages as string literals.
         .executableTarget(name: "AssetsTool", path: "Sources/System/AssetsTool", swiftSettings: strict),
@@ -95,7 +96,7 @@ let package = Package(
 
         // Node
         layer("Node", "SkerryNode", [
-            "SkerryModel", "Store", "TopicRouting", "MQTTCodec", "ChatCodec", "MQTTSession", "Conversation", "Account", "Replication",
+            "SkerryModel", "Store", "TopicRouting", "MQTTCodec", "ChatCodec", "MQTTSession", "Conversation", "Account", "Replication", "CLinux",
             nioCore, deque, logging, crypto,
         ]),
 
@@ -105,7 +106,7 @@ let package = Package(
             "SkerryModel", "MQTTCodec", "ChatCodec", "SkerryNode", "CZlib",
             nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, crypto, x509, swiftASN1, logging,
         ]),
-        layer("Adapters", "HTTPAPI", ["SkerryModel", "Store", "ChatCodec", "Account", "SkerryNode", nioCore, hummingbird, httpTypes, logging]),
+        layer("Adapters", "HTTPAPI", ["SkerryModel", "Store", "ChatCodec", "Account", "SkerryNode", nioCore, crypto, hummingbird, httpTypes, logging]),
         layer("Adapters", "WebPages", ["CZlib", nioCore, hummingbird, httpTypes, crypto], exclude: ["Assets"], plugins: ["AssetsPlugin"]),
         layer("Adapters", "Settings", ["SkerryModel", configuration]),
 
@@ -133,9 +134,9 @@ let package = Package(
         tests("AccountTests", ["Account", "SkerryModel"]),
         tests("ReplicationTests", ["Replication", "SkerryModel", "TestKit", nioCore]),
         tests("StoreTests", ["Store", "StoreSQLite", "CSQLite", "SkerryModel", "TestKit", nioCore]),
-        tests("SkerryNodeTests", ["SkerryNode", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded]),
+        tests("SkerryNodeTests", ["SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded]),
         tests("ListenersTests", ["Listeners", "SkerryModel", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL]),
-        tests("HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "TestKit", nioCore]),
+        tests("HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "TestKit", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("WebPagesTests", ["WebPages", "CZlib", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("SettingsTests", ["Settings", "SkerryModel"]),
     ].filter { target in target.type != .test || chosenTests?.contains(target.name) ?? true },

@@ -1,3 +1,4 @@
+import CLinux
 import DequeModule
 import Dispatch
 import Synchronization
@@ -53,5 +54,6 @@ final class PasswordPool: Sendable {
                 return nil
             }
         }
+        skerry_trim_memory()
     }
 }
