@@ -112,12 +112,12 @@ let package = Package(
 
         // Server
         layer("Server", "SkerryServer", [
-            "SkerryModel", "Store", "StoreSQLite", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
+            "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
             nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, logging,
         ]),
 
         // Programs
-        program("skerry", ["SkerryModel", "SkerryServer", "Settings", nioCore, nioPosix, logging, argumentParser]),
+        program("skerry", ["SkerryModel", "SkerryServer", "Settings", nioCore, argumentParser]),
         program("skerry-bench", ["SkerryModel", "MQTTCodec", nioCore, nioPosix, nioHTTP1, nioWebSocket, argumentParser]),
         program("skerry-dev", ["SkerryModel", "Listeners", nioCore, nioPosix, nioHTTP1, logging, argumentParser]),
 

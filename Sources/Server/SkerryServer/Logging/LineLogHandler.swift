@@ -1,0 +1,98 @@
+import ChatCodec
+package import Logging
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// One line an event on standard error: time, level, message, `key=value` pairs sorted by key.
+///
+/// Under systemd the journal keeps the time itself, so a line there starts with the level as the journal reads it (`<6>`).
+package struct LineLogHandler: LogHandler {
+    package var logLevel: Logger.Level
+    package var metadata: Logger.Metadata = [:]
+    private let isForJournal: Bool
+
+    package init(level: Logger.Level, isForJournal: Bool) {
+        self.logLevel = level
+        self.isForJournal = isForJournal
+    }
+
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { self.metadata[key] }
+        set { self.metadata[key] = newValue }
+    }
+
+    package func log(event: LogEvent) {
+        var pairs = self.metadata
+        if let given = event.metadata { pairs.merge(given) { _, new in new } }
+        if let error = event.error { pairs["error"] = "\(error)" }
+        Self.write(Self.line(event.level, "\(event.message)", pairs, milliseconds: self.isForJournal ? nil : Self.now()))
+    }
+
+    /// The line, without its end. Control characters are replaced: what a client sends can never make a second line.
+    static func line(_ level: Logger.Level, _ message: String, _ pairs: Logger.Metadata, milliseconds: UInt64?) -> String {
+        var line = milliseconds.map { "\(Timestamp.text($0)) \(Self.name(level)) " } ?? "<\(Self.priority(level))>"
+        line += Self.clean(message)
+        for (key, value) in pairs.sorted(by: { $0.key < $1.key }) {
+            let text = Self.clean("\(value)")
+            line += text.contains(" ") || text.isEmpty ? " \(key)=\"\(text)\"" : " \(key)=\(text)"
+        }
+        return line
+    }
+
+    private static func clean(_ text: String) -> String {
+        if text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) { return text }
+        var clean = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars { clean.append(scalar.value >= 0x20 && scalar.value != 0x7F ? scalar : " ") }
+        return String(clean)
+    }
+
+    private static func name(_ level: Logger.Level) -> String {
+        switch level {
+        case .trace: "trace  "
+        case .debug: "debug  "
+        case .info: "info   "
+        case .notice: "notice "
+        case .warning: "warning"
+        case .error, .critical: "error  "
+        }
+    }
+
+    /// syslog(3)
+    private static func priority(_ level: Logger.Level) -> Int {
+        switch level {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+
+    private static func now() -> UInt64 { WallClock.milliseconds() }
+
+    /// One `write` a line, so that lines of several threads do not mix.
+    private static func write(_ line: String) {
+        var text = line + "\n"
+        text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while let base = rest.baseAddress, !rest.isEmpty {
+                #if canImport(Glibc)
+                let count = Glibc.write(2, base, rest.count)
+                #elseif canImport(Musl)
+                let count = Musl.write(2, base, rest.count)
+                #else
+                let count = Darwin.write(2, base, rest.count)
+                #endif
+                if count <= 0 { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            }
+        }
+    }
+}
