@@ -103,7 +103,7 @@ let package = Package(
         // Adapters
         layer("Adapters", "StoreSQLite", ["SkerryModel", "Store", "CSQLite", nioCore, nioPosix]),
         layer("Adapters", "Listeners", [
-            "SkerryModel", "MQTTCodec", "ChatCodec", "SkerryNode", "CZlib",
+            "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "SkerryNode", "CZlib",
             nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, crypto, x509, swiftASN1, logging,
         ]),
         layer("Adapters", "HTTPAPI", ["SkerryModel", "Store", "ChatCodec", "Account", "SkerryNode", nioCore, crypto, hummingbird, httpTypes, logging]),
@@ -119,23 +119,26 @@ let package = Package(
         // Programs
         program("skerry", ["SkerryModel", "SkerryServer", "Settings", nioCore, argumentParser]),
         program("skerry-bench", ["SkerryModel", "MQTTCodec", nioCore, nioPosix, nioHTTP1, nioWebSocket, argumentParser]),
-        program("skerry-dev", ["SkerryModel", "Listeners", nioCore, nioPosix, nioHTTP1, logging, argumentParser]),
+        program("skerry-dev", ["SkerryModel", "SkerryNode", "Listeners", nioCore, nioPosix, nioHTTP1, logging, argumentParser]),
 
         // Tests
         .target(
             name: "TestKit", dependencies: ["SkerryModel", "Store", "SkerryNode", "MQTTCodec", "Replication", nioCore, nioEmbedded],
             path: "Tests/TestKit", swiftSettings: strict),
-        tests("SkerryModelTests", ["SkerryModel", nioCore]),
+        tests("SkerryModelTests", ["SkerryModel", "TestKit", nioCore]),
         tests("MQTTCodecTests", ["MQTTCodec", "SkerryModel", nioCore, nioEmbedded, nioTestUtils], exclude: ["Corpus"]),
-        tests("ChatCodecTests", ["ChatCodec", "SkerryModel", nioCore]),
+        tests("ChatCodecTests", ["ChatCodec", "SkerryModel", "TestKit", nioCore]),
         tests("TopicRoutingTests", ["TopicRouting", "SkerryModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTCodec", "SkerryModel", nioCore]),
         tests("ConversationTests", ["Conversation", "SkerryModel"]),
         tests("AccountTests", ["Account", "SkerryModel"]),
-        tests("ReplicationTests", ["Replication", "SkerryModel", "TestKit", nioCore]),
-        tests("StoreTests", ["Store", "StoreSQLite", "CSQLite", "SkerryModel", "TestKit", nioCore]),
-        tests("SkerryNodeTests", ["SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded]),
-        tests("ListenersTests", ["Listeners", "SkerryModel", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL]),
+        tests("ReplicationTests", ["Replication", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
+        tests("StoreTests", ["Store", "StoreSQLite", "CSQLite", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
+        tests("SkerryNodeTests", ["SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded], exclude: ["Scripts"]),
+        tests("ListenersTests", [
+            "Listeners", "SkerryServer", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "Store", "TestKit", "CZlib",
+            nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL, crypto, hummingbird, logging,
+        ]),
         tests("HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "TestKit", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("WebPagesTests", ["WebPages", "CZlib", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("SettingsTests", ["Settings", "SkerryModel"]),

@@ -1,1 +1,1 @@
-print("skerry")
+await DevCommand.main()

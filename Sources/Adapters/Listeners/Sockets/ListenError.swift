@@ -1,0 +1,26 @@
+/// Why a listener could not be opened: names the address and says what to do.
+package struct ListenError: Error, Sendable, Hashable, CustomStringConvertible {
+    package var kind: String
+    package var address: String
+    package var port: Int
+    package var reason: String
+
+    package var description: String { "\(self.kind) cannot listen on \(self.address) port \(self.port): \(self.reason)" }
+
+    static func reason(errno number: Int32, port: Int) -> String {
+        switch number {
+        case EADDRINUSE: "the port is in use by another program. Stop it, or choose another port (0 takes a free one)."
+        case EACCES: "ports below 1024 need a privilege. Choose a higher port, or give Skerry CAP_NET_BIND_SERVICE."
+        case EADDRNOTAVAIL: "this box does not have that address. Use one it has, or 0.0.0.0 for all."
+        default: String(cString: strerror(number)) + "."
+        }
+    }
+}
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// Chores of those who work on Skerry; nothing here is part of a box.
+struct DevCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "skerry-dev",
+        abstract: "Chores of those who work on Skerry.",
+        subcommands: [WSEchoCommand.self])
+}
