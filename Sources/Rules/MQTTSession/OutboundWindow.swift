@@ -24,14 +24,19 @@ package struct OutboundEntry<Message> {
     /// The RETAIN flag towards this client.
     package let isRetained: Bool
     package let subscriptionIDs: [UInt32]
+    /// What the message counts for under a limit of bytes.
+    package let byteCount: Int
     package var state: State
 
-    package init(seq: UInt64, message: Message?, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = [], state: State = .waiting) {
+    package init(
+        seq: UInt64, message: Message?, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = [], byteCount: Int = 0, state: State = .waiting
+    ) {
         self.seq = seq
         self.message = message
         self.qos = qos
         self.isRetained = isRetained
         self.subscriptionIDs = subscriptionIDs
+        self.byteCount = byteCount
         self.state = state
     }
 
@@ -66,6 +71,8 @@ package struct OutboundWindow<Message> {
     package private(set) var sentSeq: UInt64
     /// PUBLISH packets sent and not finished.
     package private(set) var inFlight = 0
+    /// Bytes of the entries that are not finished.
+    package private(set) var byteCount = 0
     private var isPageRequested = false
 
     /// - Parameter after: the number given last, on an earlier connection or before a restart; all of it is committed.
@@ -84,16 +91,46 @@ package struct OutboundWindow<Message> {
     package var hasRoom: Bool { self.entries.count < self.entriesMax }
 
     /// Numbers a message. Nil: it does not fit and is dropped, which happens to sessions that are not durable only.
-    package mutating func append(_ message: Message, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = []) -> UInt64? {
+    package mutating func append(_ message: Message, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = [], byteCount: Int = 0) -> UInt64? {
         let fits = self.hasRoom && !self.isBehind
         if !fits && !self.isDurable { return nil }
         self.lastSeq += 1
         if fits {
-            self.entries.append(OutboundEntry(seq: self.lastSeq, message: message, qos: qos, isRetained: isRetained, subscriptionIDs: subscriptionIDs))
-            self.windowEnd = self.lastSeq
+            self.append(
+                OutboundEntry(
+                    seq: self.lastSeq, message: message, qos: qos, isRetained: isRetained, subscriptionIDs: subscriptionIDs, byteCount: byteCount))
         }
         if !self.isDurable { self.committedSeq = self.lastSeq }
         return self.lastSeq
+    }
+
+    /// Takes a row that was numbered and committed by whoever writes the queue; numbers rise, and may leave gaps.
+    ///
+    /// - Parameter keeps: whether somebody is connected; an absent client's rows stay on the disk alone.
+    package mutating func take(_ entry: OutboundEntry<Message>, keeps: Bool) {
+        // A page that was read in between may have brought it already.
+        guard entry.seq > self.lastSeq else { return }
+        let fits = keeps && self.hasRoom && !self.isBehind
+        self.lastSeq = entry.seq
+        self.committedSeq = entry.seq
+        if fits { self.append(entry) }
+    }
+
+    /// The connection ended. A durable window forgets what is on the disk anyway and reads it again for the next connection.
+    package mutating func disconnected() {
+        guard self.isDurable else { return }
+        if let first = self.entries.first { self.windowEnd = first.seq - 1 }
+        self.entries.removeAll()
+        self.cursor = 0
+        self.inFlight = 0
+        self.byteCount = 0
+        self.isPageRequested = false
+    }
+
+    private mutating func append(_ entry: OutboundEntry<Message>) {
+        self.entries.append(entry)
+        self.byteCount += entry.byteCount
+        self.windowEnd = entry.seq
     }
 
     /// Numbers a message that goes to the disk only: nobody is connected.
@@ -137,6 +174,7 @@ package struct OutboundWindow<Message> {
         let seq = self.entries[self.cursor].seq
         self.entries[self.cursor].state = .done
         self.entries[self.cursor].message = nil
+        self.byteCount -= self.entries[self.cursor].byteCount
         self.cursor += 1
         self.popDone()
         return seq
@@ -208,9 +246,8 @@ package struct OutboundWindow<Message> {
     /// Released entries are sent as PUBREL, in their place [MQTT-4.6.0-4].
     package mutating func load(_ page: [OutboundEntry<Message>], through end: UInt64) {
         self.isPageRequested = false
-        for entry in page where entry.seq > self.windowEnd {
-            self.entries.append(entry)
-            self.windowEnd = entry.seq
+        for entry in page where entry.seq > self.windowEnd && entry.seq <= self.lastSeq {
+            self.append(entry)
             if entry.state == .released { self.inFlight += 1 }
         }
         if end > self.windowEnd { self.windowEnd = min(end, self.lastSeq) }
@@ -228,6 +265,7 @@ package struct OutboundWindow<Message> {
         let seq = self.entries[index].seq
         self.entries[index].state = .done
         self.entries[index].message = nil
+        self.byteCount -= self.entries[index].byteCount
         self.inFlight -= 1
         self.popDone()
         return .finished(seq)

@@ -1,0 +1,95 @@
+package import MQTTCodec
+
+/// Why a CONNECT is refused; the encoder turns the reason into a return code of 3.1.1.
+package struct ConnectRefusal: Error, Sendable, Hashable {
+    package var reason: MQTTReason
+    package var text: String
+
+    package init(_ reason: MQTTReason, _ text: String) {
+        self.reason = reason
+        self.text = text
+    }
+}
+
+/// What a client asked for in CONNECT, cut to what the box allows.
+package struct ConnectTerms: Sendable {
+    package let version: MQTTVersion
+    package let clientID: String
+    /// The box chose the client id [MQTT-3.1.3-6].
+    package let isAssigned: Bool
+    package let isCleanStart: Bool
+    package let keepAliveSeconds: UInt16
+    private let requestedKeepAliveSeconds: UInt16
+    /// 0 = the session ends with its connection.
+    package let expirySeconds: UInt32
+    private let requestedExpirySeconds: UInt32
+    /// QoS 1 and 2 messages that may be under way to the client.
+    package let receiveMaximum: Int
+    /// Bytes of the largest packet the client takes.
+    package let packetBytesMax: Int
+    package let topicAliasMaximum: UInt16
+    package let wantsProblemInformation: Bool
+    package let will: Will?
+
+    /// - Parameter assigned: makes a client id when the client leaves it to the box.
+    package init(_ connect: MQTTConnect, limits: SessionLimits, assigned: () -> String) throws(ConnectRefusal) {
+        let properties = connect.properties
+        if properties.authenticationMethod != nil {
+            throw ConnectRefusal(.badAuthenticationMethod, "This box knows user name and password only.")
+        }
+        self.version = connect.version
+        self.isCleanStart = connect.cleanStart
+        self.isAssigned = connect.clientID.isEmpty
+        if connect.clientID.isEmpty {
+            // [MQTT-3.1.3-8] of 3.1.1; 3.1 knows no empty client id at all.
+            guard connect.version == .v5 || (connect.version == .v311 && connect.cleanStart) else {
+                throw ConnectRefusal(.clientIdentifierNotValid, "An empty client id needs a clean session.")
+            }
+            self.clientID = assigned()
+        } else {
+            self.clientID = connect.clientID
+        }
+        self.requestedKeepAliveSeconds = connect.keepAliveSeconds
+        let longest = UInt16(clamping: limits.keepAliveSecondsMax)
+        if connect.version == .v5 {
+            // A client without keep-alive is told the longest one; 65,535 stands for "no opinion" and leaves it off.
+            let asked = connect.keepAliveSeconds == 0 ? (longest == .max ? 0 : longest) : min(connect.keepAliveSeconds, longest)
+            self.keepAliveSeconds = asked
+        } else {
+            self.keepAliveSeconds = connect.keepAliveSeconds
+        }
+        let asked: UInt32 = connect.version == .v5 ? properties.sessionExpiryInterval ?? 0 : connect.cleanStart ? 0 : .max
+        self.requestedExpirySeconds = asked
+        self.expirySeconds = min(asked, UInt32(clamping: limits.sessionSecondsMax))
+        self.receiveMaximum = min(Int(properties.receiveMaximum ?? .max), limits.inFlightMax)
+        self.packetBytesMax = min(properties.maximumPacketSize.map { Int(clamping: $0) } ?? .max, MQTTCodecLimits.packetBytesProtocolMax)
+        self.topicAliasMaximum = min(properties.topicAliasMaximum ?? 0, UInt16(clamping: limits.topicAliasMax))
+        self.wantsProblemInformation = connect.version == .v5 && properties.requestProblemInformation != false
+        self.will = connect.will.map { Will($0) }
+    }
+
+    /// The CONNACK of an accepted connection (MQTT 5 §3.2.2.3).
+    package func connack(isSessionPresent: Bool, limits: SessionLimits) -> MQTTConnack {
+        var connack = MQTTConnack(.success, isSessionPresent: isSessionPresent)
+        guard self.version == .v5 else { return connack }
+        if self.expirySeconds != self.requestedExpirySeconds { connack.properties.sessionExpiryInterval = self.expirySeconds }
+        if limits.receiveMax < 65_535 { connack.properties.receiveMaximum = UInt16(clamping: max(1, limits.receiveMax)) }
+        connack.properties.maximumPacketSize = UInt32(clamping: limits.packetBytesMax)
+        if limits.topicAliasMax > 0 { connack.properties.topicAliasMaximum = UInt16(clamping: limits.topicAliasMax) }
+        if self.isAssigned { connack.properties.assignedClientIdentifier = self.clientID }
+        if self.keepAliveSeconds != self.requestedKeepAliveSeconds { connack.properties.serverKeepAlive = self.keepAliveSeconds }
+        return connack
+    }
+}
+
+/// The message a client leaves behind for the case that it is lost (MQTT 5 §3.1.2.5).
+package struct Will: Sendable, Hashable {
+    package var message: MQTTWill
+    package var delaySeconds: UInt32
+
+    package init(_ will: MQTTWill) {
+        self.message = will
+        self.delaySeconds = will.properties.willDelayInterval ?? 0
+        self.message.properties.willDelayInterval = nil
+    }
+}
