@@ -123,7 +123,7 @@ let package = Package(
 
         // Tests
         .target(
-            name: "TestKit", dependencies: ["SkerryModel", "Store", "SkerryNode", "MQTTCodec", "Replication", nioCore, nioEmbedded],
+            name: "TestKit", dependencies: ["SkerryModel", "Store", nioCore],
             path: "Tests/TestKit", swiftSettings: strict),
         tests("SkerryModelTests", ["SkerryModel", "TestKit", nioCore]),
         tests("MQTTCodecTests", ["MQTTCodec", "SkerryModel", nioCore, nioEmbedded, nioTestUtils], exclude: ["Corpus"]),

@@ -1,4 +1,5 @@
 import Store
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -15,7 +16,8 @@ final class DataDirectory: Sendable {
     private static let snapshotPrefix = "skerry.db.before-"
 
     let path: String
-    private let lock: Int32
+    /// The descriptor that holds the lock; nil once released.
+    private let lock: Mutex<Int32?>
 
     /// Makes the directory, for the owner's eyes only, if it is missing, and takes its lock.
     ///
@@ -32,10 +34,18 @@ final class DataDirectory: Sendable {
             close(descriptor)
             throw error ?? StoreError(.inUse, "Another Skerry is running on this data directory. Stop it first.")
         }
-        self.lock = descriptor
+        self.lock = Mutex(descriptor)
     }
 
-    deinit { close(self.lock) }
+    deinit { self.release() }
+
+    /// Lets another process have the directory.
+    func release() {
+        self.lock.withLock { lock in
+            if let lock { close(lock) }
+            lock = nil
+        }
+    }
 
     var databasePath: String { Self.databasePath(in: self.path) }
     static func databasePath(in directory: String) -> String { "\(directory)/\(Self.databaseName)" }

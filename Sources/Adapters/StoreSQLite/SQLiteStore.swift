@@ -69,6 +69,7 @@ package final class SQLiteStore: Store {
         self.readers.close()
         try? self.writerThread.syncShutdownGracefully()
         self.writer.close()
+        self.directory.release()
     }
 
     /// The settings of the file and of the writing connection. `page_size` and `auto_vacuum` take effect only in an empty file.

@@ -21,10 +21,12 @@ package final class MemoryStore: Store {
         case commit(Int, StoreError, isApplied: Bool)
     }
 
-    private enum Job {
+    fileprivate enum Job {
         case write(@Sendable (any StoreWriter) -> Void)
         case read(@Sendable (MemoryState?) -> Void)
     }
+
+    private enum ReadAnswer { case now(MemoryState?), queued, busy }
 
     private struct Queue {
         var jobs: [Job] = []
@@ -42,6 +44,13 @@ package final class MemoryStore: Store {
     package init(_ mode: Mode = .inline, limits: Limits = Limits()) {
         self.mode = mode
         self.limits = limits
+    }
+
+    /// What `store` has committed, opened anew: a restart.
+    package convenience init(reopening store: MemoryStore) {
+        self.init(store.mode, limits: store.limits)
+        let state = store.state
+        self.committed.withLock { $0 = state }
     }
 
     // MARK: - Store
@@ -63,8 +72,7 @@ package final class MemoryStore: Store {
             guard let state else { return completion(.failure(Self.closed)) }
             completion(Result { try work(MemoryReader(state)) })
         }
-        enum Answer { case now(MemoryState?), queued, busy }
-        let answer: Answer = self.queue.withLock { queue in
+        let answer: ReadAnswer = self.queue.withLock { queue in
             if queue.isClosed { return .now(nil) }
             if self.mode == .inline { return .now(self.state) }
             guard queue.jobs.count(where: \.isRead) < self.limits.readQueueMax else { return .busy }

@@ -17,9 +17,3 @@ extension Store {
         }
     }
 }
-
-/// A promise of the contract that an implementation broke.
-package struct ContractFailure: Error, CustomStringConvertible {
-    package let description: String
-    package init(_ description: String) { self.description = description }
-}
