@@ -41,6 +41,8 @@ package struct Limits: Sendable, Hashable {
     package var heartbeatSeconds = 25
     /// Requests of one session that are waiting for an answer; reading pauses at the bound.
     package var requestsInFlightMax = 256
+    /// Of those, requests that read pages: each may answer with megabytes, so the next ones wait their turn.
+    package var pagesInFlightMax = 4
     /// Bytes waiting for one client: ephemeral pushes are dropped above the first, the connection is closed as a slow consumer above the second.
     package var outboxEphemeralBytesMax = 64 * 1024
     package var outboxBytesMax = 1024 * 1024
@@ -79,6 +81,9 @@ package struct Limits: Sendable, Hashable {
 
     // MARK: HTTP
     package var httpBodyBytesMax = 256 * 1024
+    /// REST requests of one user, or of one address without a token: bucket size and refill per second; beyond is `rate_limited`.
+    package var httpBurst = 2_000
+    package var httpPerSecond = 500
     /// Answers to requests with an `Idempotency-Key` that are remembered, of all users together; at the bound the oldest is forgotten.
     package var idempotencyKeysMax = 1_024
     package var connectionsMax = 10_000

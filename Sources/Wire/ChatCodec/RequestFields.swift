@@ -30,6 +30,12 @@ package struct RequestFrame: Decodable, Sendable {
     package var d: RequestFields?
 }
 
+/// The outside of a request frame, whatever its fields are.
+package struct FrameIdentity: Decodable, Sendable {
+    package var t: String?
+    package var id: Int?
+}
+
 package enum ChatDecoder {
     /// Reads one frame. Size is the transport's business; depth is checked here before anything is built.
     package static func frame(_ bytes: ByteBuffer, limits: Limits) throws(SkerryError) -> RequestFrame {
@@ -38,6 +44,12 @@ package enum ChatDecoder {
             throw SkerryError(.badRequest, "id is an integer from 0 to 9007199254740991.", field: "id")
         }
         return frame
+    }
+
+    /// The id of a frame whose fields could not be read, so that the refusal reaches who waits for it; nil when it is no request at all.
+    package static func identity(_ bytes: ByteBuffer, limits: Limits) -> FrameIdentity? {
+        guard let identity: FrameIdentity = try? Self.decode(bytes, limits: limits), identity.t != nil else { return nil }
+        return identity
     }
 
     /// Reads the body of an HTTP or MQTT request; an empty one is an object without fields.

@@ -89,6 +89,9 @@ package final class WebSocketConnection: ChannelDuplexHandler, RemovableChannelH
         self.touch()
     }
 
+    /// Forgets the frames that have not been given to the system. Only right before `close`: the client cannot know what it missed.
+    package func dropWaiting() { self.outbox = ByteBuffer() }
+
     /// Begins the closing handshake. What was sent before still goes out.
     package func close(_ code: WebSocketCloseCode, reason: String = "") { self.end(code, reason, isAgreed: false) }
 

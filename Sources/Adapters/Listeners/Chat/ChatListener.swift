@@ -1,0 +1,46 @@
+package import Account
+package import NIOCore
+package import SkerryModel
+package import SkerryNode
+
+/// Who says whom a token stands for. `AccountService` does; a test may.
+package protocol TokenAuthenticating: Sendable {
+    func authenticate(
+        token: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping @Sendable (Result<Caller, SkerryError>) -> Void)
+}
+
+extension AccountService: TokenAuthenticating {}
+
+/// The chat's door: what all chat connections share.
+package struct ChatListener: Sendable {
+    package static let path = "/v1/ws"
+    package static let subprotocol = "skerry.v1.json"
+
+    let node: Node
+    let chat: ChatService
+    let accounts: any TokenAuthenticating
+    private let keepers: ConnectionKeepers
+
+    /// - Parameter keepers: of the loops that accept connections; each of them has a shard of `node`.
+    package init(node: Node, chat: ChatService, accounts: any TokenAuthenticating, keepers: ConnectionKeepers) {
+        self.node = node
+        self.chat = chat
+        self.accounts = accounts
+        self.keepers = keepers
+    }
+
+    /// - Parameter compresses: agree to permessage-deflate, without context takeover: nothing is kept between messages.
+    package func route(compresses: Bool = false) -> WebSocketRoute {
+        let deflate = compresses ? DeflateAgreement.Wish(keepsContext: false) : nil
+        return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .ownPages(also: []), deflate: deflate) { channel, opened in
+            let connection = ChatConnection(
+                listener: self, address: channel.remoteAddress.addressKey, addressText: channel.remoteAddress.addressText, client: opened.userAgent)
+            let bounds = WebSocketBounds(
+                messageBytesMax: self.node.limits.frameBytesMax, unreadBytesMax: self.node.limits.outboxEphemeralBytesMax)
+            return [
+                WebSocketConnection(
+                    keeper: self.keepers[channel.eventLoop], application: connection, metrics: self.node.metrics, bounds: bounds, deflate: opened.deflate)
+            ]
+        }
+    }
+}
