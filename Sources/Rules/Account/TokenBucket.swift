@@ -46,6 +46,13 @@ package struct TokenBucket: Sendable, Hashable {
         self.level = min(UInt64(rate.burst) * rate.periodMilliseconds, self.level + UInt64(max(0, pieces)) * rate.periodMilliseconds)
     }
 
+    /// Whole pieces that could be taken at `now`.
+    package func remaining(_ rate: Rate, now: UInt64) -> Int {
+        var copy = self
+        copy.fill(rate, now)
+        return Int(copy.level / rate.periodMilliseconds)
+    }
+
     package func isFull(_ rate: Rate, now: UInt64) -> Bool {
         var copy = self
         copy.fill(rate, now)

@@ -30,6 +30,13 @@ package struct JSONWriter {
         self.needsComma = false
     }
 
+    /// A key that is not known when the program is built: paths and names of a document that describes something.
+    package mutating func key(named name: String) {
+        self.string(name)
+        self.buffer.writeInteger(UInt8(ascii: ":"))
+        self.needsComma = false
+    }
+
     package mutating func field(_ name: StaticString, _ value: String) {
         self.key(name)
         self.string(value)

@@ -40,6 +40,12 @@ package struct UserSummary: Sendable {
     package var user: UserRecord
     package var isOnline: Bool
     package var devices: Int
+
+    package init(user: UserRecord, isOnline: Bool, devices: Int) {
+        self.user = user
+        self.isOnline = isOnline
+        self.devices = devices
+    }
 }
 
 /// One page of a list, and the key to go on from; nil when this was the last.

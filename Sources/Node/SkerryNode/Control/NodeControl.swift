@@ -1,3 +1,4 @@
+package import ChatCodec
 package import SkerryModel
 import Store
 import Synchronization
@@ -55,8 +56,11 @@ package final class NodeControl: Sendable {
     }
 
     /// Ends live sessions of a user, all or those of one device. They may come back: to keep somebody out, lock the account.
-    package func kick(_ user: UserID, device: DeviceID? = nil, by actor: Actor) async throws(SkerryError) {
-        try await self.requireAdministrator(actor)
+    package func kick(_ reference: UserReference, device: DeviceID? = nil, by actor: Actor) async throws(SkerryError) {
+        let user = try await self.accounts.read { store in
+            try AccountService.administrator(actor, store)
+            return try AccountService.user(reference, store).id
+        }
         self.node.publish([.endSessions(user, device, .replaced)])
     }
 

@@ -14,6 +14,11 @@ package enum MetricName: String, Sendable, CaseIterable {
     // Accounts
     case loginsRefused = "skerry_logins_refused_total"
     case loginsLimited = "skerry_logins_limited_total"
+    // HTTP
+    case httpRequests = "skerry_http_requests_total"
+    case httpRefused = "skerry_http_refused_total"
+    case httpLimited = "skerry_http_limited_total"
+    case httpFailed = "skerry_http_failed_total"
     // Chat
     case sendsLimited = "skerry_sends_limited_total"
     // MQTT
@@ -38,6 +43,10 @@ package enum MetricName: String, Sendable, CaseIterable {
         case .ephemeralDropped: "Typing and presence events dropped for slow clients."
         case .loginsRefused: "Logins with a wrong name, password or token."
         case .loginsLimited: "Logins refused because of too many tries."
+        case .httpRequests: "Requests answered, of all kinds."
+        case .httpRefused: "Requests refused with a 4xx status."
+        case .httpLimited: "Requests refused because they came too fast."
+        case .httpFailed: "Requests that failed with a 5xx status."
         case .sendsLimited: "Writes of users refused because they came too fast."
         case .mqttConnects: "MQTT connections accepted."
         case .mqttRefused: "MQTT connections refused."

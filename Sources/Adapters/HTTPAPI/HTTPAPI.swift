@@ -1,0 +1,128 @@
+import Account
+import ChatCodec
+import HTTPTypes
+package import Hummingbird
+import NIOCore
+import SkerryModel
+package import SkerryNode
+
+/// REST under `/v1`, health, metrics and the documents of the interface (Chat.md, PRODUCT.md §7).
+///
+/// Every route of the chat goes the way of a WebSocket frame: `ChatVerb.request`, then `ChatService.perform`. What is here is only HTTP.
+package struct HTTPAPI: Sendable {
+    private let control: NodeControl
+    private let limits: Limits
+    private let limiter: RequestLimiter
+    private let repeats: IdempotencyStore
+    let routes: [Route]
+
+    package init(control: NodeControl, chat: ChatService) {
+        let limits = control.node.limits
+        self.control = control
+        self.limits = limits
+        self.limiter = RequestLimiter(limits: limits)
+        let repeats = IdempotencyStore(limits: limits)
+        self.repeats = repeats
+        let routes =
+            AccountRoutes(accounts: control.accounts, box: control.node.box).all + ChatRoutes(chat: chat, limits: limits).all
+            + AdminRoutes(control: control, limits: limits).all
+        let documents = Documents(version: control.version, routes: routes, box: BoxRoutes(control: control))
+        self.routes = documents.routes
+        control.gauges.add(Gauge(name: "skerry_idempotency_keys", help: "Idempotency keys remembered.") { repeats.count })
+    }
+
+    /// Adds middleware and routes. Call it first: the middleware also serves the routes that are added after it.
+    package func addRoutes(to router: Router<SkerryRequestContext>) {
+        router.add(middleware: ProblemMiddleware(metrics: self.control.node.metrics))
+        var methods: [String: [HTTPRequest.Method]] = [:]
+        for route in self.routes {
+            let known = route.method == .get ? [route.method, .head] : [route.method]
+            methods[route.path, default: []] += known
+            for method in known {
+                router.on(RouterPath(route.path), method: method) { request, context in try await self.respond(to: request, route, context) }
+            }
+        }
+        for (path, known) in methods {
+            let allow = (known + [.options]).map(\.rawValue).sorted().joined(separator: ", ")
+            router.on(RouterPath(path), method: .options) { _, _ in Response(status: .noContent, headers: [.allow: allow]) }
+            for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete] where !known.contains(method) {
+                router.on(RouterPath(path), method: method) { _, _ -> Response in throw Refusal.method(allow: allow) }
+            }
+        }
+    }
+
+    // MARK: - One request
+
+    private func respond(to request: Request, _ route: Route, _ context: SkerryRequestContext) async throws -> Response {
+        var limited: RequestLimiter.Answer?
+        do {
+            var caller: Caller?
+            if route.access != .open { caller = try await BearerToken.caller(request.headers, context.addressKey, self.control.accounts) }
+            if route.isLimited {
+                let answer = self.limiter.take(caller.map { .user($0.user) } ?? .address(context.addressKey), now: self.control.node.clock.monotonic())
+                limited = answer
+                if let seconds = answer.retryAfterSeconds {
+                    self.control.node.metrics.add(.httpLimited)
+                    throw SkerryError(.rateLimited, "You are asking faster than this box allows.", retryAfterSeconds: seconds)
+                }
+            }
+            if route.access == .admin, caller?.role != .admin {
+                throw SkerryError(.forbidden, "Only an administrator of this box may do this.")
+            }
+            let answer = try await self.answer(request, route, context, caller)
+            var response = self.tagged(answer, route, request).response()
+            limited?.write(to: &response.headers)
+            return response
+        } catch let error as SkerryError {
+            var refusal = Refusal(error: error)
+            limited?.write(to: &refusal.headers)
+            throw refusal
+        }
+    }
+
+    private func answer(_ request: Request, _ route: Route, _ context: SkerryRequestContext, _ caller: Caller?) async throws -> Answer {
+        var fields = RequestFields()
+        var bytes = ByteBuffer()
+        if route.body != nil { (fields, bytes) = try await RequestBodyReader.fields(request, limits: self.limits) }
+        let api = APIRequest(head: request.head, context: context, query: try Query(request.uri.query), fields: fields)
+        guard route.isRepeatable, let caller, let text = request.headers[.idempotencyKey] else { return try await Self.run(route, api, caller) }
+
+        let key = IdempotencyStore.Key(user: caller.user, text: text)
+        let fingerprint = IdempotencyStore.fingerprint(route.method, request.uri.path, bytes)
+        switch self.repeats.begin(key, fingerprint: fingerprint, now: self.control.node.clock.monotonic()) {
+        case .replay(let answer): return answer
+        case .refused(let error): throw error
+        case .new:
+            do {
+                let answer = try await Self.run(route, api, caller)
+                self.repeats.finish(key, answer)
+                return answer
+            } catch {
+                self.repeats.finish(key, nil)
+                throw error
+            }
+        }
+    }
+
+    private static func run(_ route: Route, _ request: APIRequest, _ caller: Caller?) async throws -> Answer {
+        switch route.handler {
+        case .open(let handler): return try await handler(request)
+        case .signedIn(let handler):
+            guard let caller else { throw SkerryError(.unauthenticated, "Sign in first.") }
+            return try await handler(request, caller)
+        }
+    }
+
+    /// Adds the `ETag`, and leaves out the body that the client has already.
+    private func tagged(_ answer: Answer, _ route: Route, _ request: Request) -> Answer {
+        guard route.hasTag, let body = answer.body else { return answer }
+        var answer = answer
+        let tag = EntityTag.of(body)
+        answer.headers[.eTag] = tag
+        if route.method == .get, let known = request.headers[.ifNoneMatch], EntityTag.list(known, names: tag) {
+            answer.status = .notModified
+            answer.body = nil
+        }
+        return answer
+    }
+}

@@ -1,0 +1,49 @@
+import ChatCodec
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import SkerryModel
+
+/// Reads the JSON body of a request, as much as the box accepts and no more.
+enum RequestBodyReader {
+    /// The connection broke while the body was coming in; the server, not a problem document, deals with it.
+    struct Broken: Error { let underlying: any Error }
+
+    static func fields(_ request: Request, limits: Limits) async throws -> (fields: RequestFields, bytes: ByteBuffer) {
+        let bytes = try await Self.bytes(request, limits: limits)
+        if bytes.readableBytes > 0 { try Self.checkType(request.headers) }
+        return (try ChatDecoder.fields(bytes, limits: limits), bytes)
+    }
+
+    private static func bytes(_ request: Request, limits: Limits) async throws -> ByteBuffer {
+        // What is announced too large is refused before a byte of it is waited for; what comes in pieces, at the piece that is too much.
+        if let announced = request.headers[.contentLength], Int(announced).map({ $0 > limits.httpBodyBytesMax }) ?? true {
+            throw Self.tooLarge(limits)
+        }
+        do {
+            return try await request.body.collect(upTo: limits.httpBodyBytesMax)
+        } catch is NIOTooManyBytesError {
+            throw Self.tooLarge(limits)
+        } catch {
+            throw Broken(underlying: error)
+        }
+    }
+
+    private static func tooLarge(_ limits: Limits) -> SkerryError {
+        SkerryError(.tooLarge, "A request's body has at most \(limits.httpBodyBytesMax) bytes.")
+    }
+
+    private static func checkType(_ headers: HTTPFields) throws {
+        let encoding = headers[.contentEncoding]?.lowercased() ?? "identity"
+        guard encoding == "identity" else { throw Refusal.mediaType("The body must not be compressed.") }
+        let type = headers[.contentType]?.prefix { $0 != ";" }.lowercased() ?? ""
+        guard Self.trimmed(type) == "application/json" else { throw Refusal.mediaType("The body is application/json.") }
+    }
+
+    private static func trimmed(_ text: String) -> Substring {
+        var text = text[...]
+        while text.last == " " || text.last == "\t" { text.removeLast() }
+        while text.first == " " || text.first == "\t" { text.removeFirst() }
+        return text
+    }
+}
