@@ -56,10 +56,10 @@ class Box:
 
     # MARK: the process
 
-    def start(self) -> "Box":
+    def launch(self) -> None:
+        """Starts the process without waiting for anything."""
         assert self.process is None, "the box runs already"
-        published = self.directory / "run" / "endpoints.json"
-        published.unlink(missing_ok=True)  # what a killed box left says nothing about this one
+        self._published.unlink(missing_ok=True)  # what a killed box left says nothing about this one
         command = [binary(), "serve", "--data", str(self.directory), "--bind", "127.0.0.1"]
         for option in ("--http-port", "--https-port", "--mqtt-port", "--mqtts-port"):
             if option not in self.options:
@@ -67,6 +67,10 @@ class Box:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 command + self.options, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True)
+
+    def start(self) -> "Box":
+        """Starts the process and waits until all listeners are open."""
+        self.launch()
         deadline = time.monotonic() + START_SECONDS
         while True:
             if self.process.poll() is not None:
@@ -74,7 +78,7 @@ class Box:
                 self.process = None
                 raise AssertionError(f"skerry ended with {code} at start:\n{self.log(40)}")
             try:
-                self.endpoints = json.loads(published.read_text(encoding="utf-8"))
+                self.endpoints = json.loads(self._published.read_text(encoding="utf-8"))
                 return self
             except (FileNotFoundError, json.JSONDecodeError):
                 pass
@@ -82,6 +86,10 @@ class Box:
                 self.kill()
                 raise AssertionError(f"skerry published no endpoints in {START_SECONDS:g} s:\n{self.log(40)}")
             time.sleep(0.002)
+
+    @property
+    def _published(self) -> pathlib.Path:
+        return self.directory / "run" / "endpoints.json"
 
     def kill(self) -> None:
         """As a power cut for the process: SIGKILL."""
