@@ -1,7 +1,7 @@
 package import NIOCore
 package import SkerryModel
 package import SkerryNode
-package import Account
+import Account
 import Synchronization
 
 /// Counts open connections of all listeners, in total and by address, and lets no more in than allowed.
@@ -50,19 +50,4 @@ package final class ConnectionLimiter: Sendable {
             state.byAddress[address] = left == 0 ? nil : left
         }
     }
-}
-
-extension SocketAddress? {
-    /// What limiters count this address as; all that have none share one key.
-    package var addressKey: AddressKey {
-        switch self {
-        // The address stands behind family and port (sockaddr_in), and behind the flow label as well (sockaddr_in6).
-        case .v4(let address): withUnsafeBytes(of: address.address) { AddressKey(packed: $0.dropFirst(4).prefix(4)) }
-        case .v6(let address): withUnsafeBytes(of: address.address) { AddressKey(packed: $0.dropFirst(8).prefix(16)) }
-        case .unixDomainSocket, .none: AddressKey(packed: [])
-        }
-    }
-
-    /// The address as a person reads it; the port is nobody's business.
-    package var addressText: String { self?.ipAddress ?? "local" }
 }
