@@ -34,7 +34,7 @@ package struct ChatListener: Sendable {
         let deflate = compresses ? DeflateAgreement.Wish(keepsContext: false) : nil
         return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .ownPages(also: []), deflate: deflate) { channel, opened in
             let connection = ChatConnection(
-                listener: self, address: channel.remoteAddress.addressKey, addressText: channel.remoteAddress.addressText, client: opened.userAgent)
+                listener: self, address: AddressKey(channel.remoteAddress), addressText: channel.remoteAddress.addressText, client: opened.userAgent)
             let bounds = WebSocketBounds(
                 messageBytesMax: self.node.limits.frameBytesMax, unreadBytesMax: self.node.limits.outboxEphemeralBytesMax)
             return [

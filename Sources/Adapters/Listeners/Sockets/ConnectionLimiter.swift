@@ -26,7 +26,7 @@ package final class ConnectionLimiter: Sendable {
 
     /// True: the connection counts until it closes. False: it was refused; close it.
     package func admit(_ channel: any Channel) -> Bool {
-        let address = channel.remoteAddress.addressKey
+        let address = AddressKey(channel.remoteAddress)
         let isAdmitted = self.state.withLock { state in
             let present = state.byAddress[address] ?? 0
             guard state.total < self.limits.connectionsMax, present < self.limits.connectionsPerAddressMax else { return false }

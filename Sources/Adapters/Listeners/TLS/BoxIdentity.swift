@@ -1,8 +1,10 @@
 package import Crypto
 package import NIOSSL
 package import SkerryModel
+import SkerryNode
 import FoundationEssentials
 import NIOCore
+import SkerryNode
 import SwiftASN1
 import X509
 
@@ -101,7 +103,7 @@ package struct BoxIdentity: Sendable {
         }
         var addresses: [[UInt8]] = [[127, 0, 0, 1], [UInt8](repeating: 0, count: 15) + [1]]
         for device in (try? System.enumerateDevices()) ?? [] {
-            if let address = device.address?.packedAddress, !addresses.contains(address) { addresses.append(address) }
+            if let address = device.address?.packedAddress, !address.isEmpty, !addresses.contains(address) { addresses.append(address) }
         }
         return names + addresses.prefix(32).map { .ipAddress(ASN1OctetString(contentBytes: $0[...])) }
     }
