@@ -28,6 +28,7 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -113,7 +114,7 @@ let package = Package(
         // Server
         layer("Server", "SkerryServer", [
             "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
-            nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, logging,
+            nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals, logging,
         ]),
 
         // Programs

@@ -20,6 +20,7 @@ extension AccountService {
             return try self.issue(to: user, device, &log, &endings)
         }
         self.succeeded(address, name: name.key)
+        self.tellClaimed()
         return signedIn
     }
 

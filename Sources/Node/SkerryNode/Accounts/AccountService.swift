@@ -18,6 +18,7 @@ package final class AccountService: Sendable {
     let limiter: Mutex<LoginLimiter>
     let tokens: Mutex<TokenCache>
     let verified: Mutex<VerifiedPasswords>
+    private let claimListener = Mutex<(@Sendable () -> Void)?>(nil)
 
     /// - Parameters:
     ///   - cost: what a password check costs; the standard cost outside of tests.
@@ -30,6 +31,11 @@ package final class AccountService: Sendable {
         self.tokens = Mutex(TokenCache(entriesMax: node.limits.tokenCacheMax))
         self.verified = Mutex(VerifiedPasswords(salt: node.random.bytes(32), entriesMax: node.limits.verifiedPasswordsMax))
     }
+
+    /// Calls `body` once the box has its first administrator by way of the claim link: the link that lies about can go.
+    package func whenClaimed(_ body: @escaping @Sendable () -> Void) { self.claimListener.withLock { $0 = body } }
+
+    func tellClaimed() { self.claimListener.withLock { $0.take() }?() }
 
     // MARK: - Authentication
 
@@ -95,7 +101,7 @@ package final class AccountService: Sendable {
     }
 
     private static func names(_ text: String, _ caller: Caller) -> Bool {
-        text == caller.user.description || text.lowercased() == caller.name.lowercased()
+        text == caller.user.description || UserName.key(of: text) == UserName.key(of: caller.name)
     }
 
     private func finish(_ result: Result<Caller, SkerryError>, since generation: UInt64, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {

@@ -75,7 +75,7 @@ private func socketConnect(_ descriptor: Int32, _ address: UnsafePointer<sockadd
 
 private func socketSend(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     #if os(Linux)
-    send(descriptor, bytes, count, Int32(MSG_NOSIGNAL.rawValue))
+    send(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
     #else
     send(descriptor, bytes, count, 0)
     #endif

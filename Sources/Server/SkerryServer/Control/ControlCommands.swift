@@ -1,3 +1,4 @@
+import Account
 import ChatCodec
 import SkerryModel
 import SkerryNode

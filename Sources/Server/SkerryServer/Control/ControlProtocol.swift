@@ -27,7 +27,7 @@ package struct ControlReply: Sendable {
     package var json: ByteBuffer
     package var text: String
 
-    package init(_ text: String, _ body: (inout JSONWriter) -> Void = { _ in }) {
+    init(_ text: String, _ body: (inout JSONWriter) -> Void = { _ in }) {
         self.isOK = true
         self.json = JSONWriter.make(body)
         self.text = text

@@ -1,14 +1,6 @@
 import ChatCodec
 package import Logging
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 /// One line an event on standard error: time, level, message, `key=value` pairs sorted by key.
 ///
 /// Under systemd the journal keeps the time itself, so a line there starts with the level as the journal reads it (`<6>`).
@@ -31,7 +23,8 @@ package struct LineLogHandler: LogHandler {
         var pairs = self.metadata
         if let given = event.metadata { pairs.merge(given) { _, new in new } }
         if let error = event.error { pairs["error"] = "\(error)" }
-        Self.write(Self.line(event.level, "\(event.message)", pairs, milliseconds: self.isForJournal ? nil : Self.now()))
+        let line = Self.line(event.level, "\(event.message)", pairs, milliseconds: self.isForJournal ? nil : WallClock.milliseconds())
+        StandardError.write(line + "\n")
     }
 
     /// The line, without its end. Control characters are replaced: what a client sends can never make a second line.
@@ -72,27 +65,6 @@ package struct LineLogHandler: LogHandler {
         case .warning: 4
         case .error: 3
         case .critical: 2
-        }
-    }
-
-    private static func now() -> UInt64 { WallClock.milliseconds() }
-
-    /// One `write` a line, so that lines of several threads do not mix.
-    private static func write(_ line: String) {
-        var text = line + "\n"
-        text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let base = rest.baseAddress, !rest.isEmpty {
-                #if canImport(Glibc)
-                let count = Glibc.write(2, base, rest.count)
-                #elseif canImport(Musl)
-                let count = Musl.write(2, base, rest.count)
-                #else
-                let count = Darwin.write(2, base, rest.count)
-                #endif
-                if count <= 0 { return }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 import ChatCodec
 import NIOCore
-package import SkerryModel
+import SkerryModel
 import SkerryNode
 
 #if canImport(Glibc)
@@ -103,7 +103,7 @@ package enum LocalAddress {
         while let interface = next {
             next = interface.pointee.ifa_next
             guard let address = interface.pointee.ifa_addr, Int32(address.pointee.sa_family) == AF_INET else { continue }
-            guard interface.pointee.ifa_flags & UInt32(IFF_LOOPBACK.rawValue) == 0 else { continue }
+            guard interface.pointee.ifa_flags & UInt32(IFF_LOOPBACK) == 0 else { continue }
             var text = [CChar](repeating: 0, count: Int(INET_ADDRSTRLEN))
             address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { pointer in
                 var value = pointer.pointee.sin_addr

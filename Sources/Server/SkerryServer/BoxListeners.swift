@@ -1,0 +1,78 @@
+import HTTPAPI
+import Hummingbird
+import HummingbirdCore
+import Listeners
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import ServiceLifecycle
+import Settings
+import SkerryNode
+import WebPages
+
+/// Every socket the box listens on, as one service: they open together or not at all, and close together.
+struct BoxListeners: Service {
+    let records: [ListenerRecord]
+    /// Where people open the web pages, most useful first.
+    let webBases: [String]
+
+    private let ports: [HTTPPort]
+    private let sockets: [SocketListener]
+    private let parts: BoxParts
+
+    /// Ports tried from the usual one on when any free one will do.
+    private static let hints = (http: 8_080, https: 8_443, mqtt: 1_883, mqtts: 8_883)
+
+    static func open(_ parts: BoxParts, _ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ logger: Logger) async throws -> BoxListeners {
+        let limiter = ConnectionLimiter(limits: settings.limits, metrics: parts.node.metrics)
+        let keepers = ConnectionKeepers(loops: Array(group.makeIterator()))
+        let needsTLS = settings.https.isEnabled || settings.mqtts.isEnabled
+        let tls = needsTLS ? try parts.identity.makeTLSContext(certificatePath: settings.tls.certificate, keyPath: settings.tls.key) : nil
+
+        let chat = ChatListener(node: parts.node, chat: parts.chat, accounts: parts.accounts, keepers: keepers)
+        let routes = [chat.route(compresses: settings.webSocket.compresses)]
+        let responder = Self.responder(parts, logger)
+
+        var ports: [HTTPPort] = []
+        let sockets: [SocketListener] = []
+        var opened: [ListenerRecord] = []
+        do {
+            for (kind, listener, hint, context) in [("http", settings.http, Self.hints.http, nil), ("https", settings.https, Self.hints.https, tls)]
+            where listener.isEnabled {
+                let port = try await HTTPPort.bind(
+                    SocketListener.Place(kind: kind, address: settings.bind, port: listener.port, portHint: hint), group: group, limiter: limiter,
+                    tls: context, routes: routes, keepers: keepers, responder: responder, logger: logger)
+                ports.append(port)
+                opened.append(ListenerRecord(kind: .http, address: port.listener.address, port: port.listener.port, isTLS: context != nil))
+            }
+        } catch {
+            for port in ports { await port.listener.close(grace: .zero) }
+            for socket in sockets { await socket.close(grace: .zero) }
+            throw error
+        }
+        for record in opened { parts.control.listeners.opened(record) }
+        let web = opened.first { $0.kind == .http && !$0.isTLS } ?? opened.first { $0.kind == .http }
+        let bases = web.map { BoxAddresses.bases($0.isTLS ? "https" : "http", $0.address, $0.port) } ?? []
+        return BoxListeners(records: opened, webBases: bases, ports: ports, sockets: sockets, parts: parts)
+    }
+
+    private static func responder(_ parts: BoxParts, _ logger: Logger) -> HTTPChannelHandler.Responder {
+        let router = Router(context: SkerryRequestContext.self)
+        HTTPAPI(control: parts.control, chat: parts.chat).addRoutes(to: router)
+        WebPages.addRoutes(to: router)
+        return HTTPAnswers.responder(
+            router.buildResponder(), upgradePaths: [ChatListener.path], clock: parts.node.clock, logger: ServerLog.requests(logger))
+    }
+
+    /// Serves until the box stops; then every connection has ended.
+    func run() async throws {
+        try? await gracefulShutdown()
+        self.parts.control.hold("The box is stopping.")
+        await withDiscardingTaskGroup { group in
+            for port in self.ports { group.addTask { await port.listener.close(grace: .seconds(3)) } }
+            for socket in self.sockets { group.addTask { await socket.close(grace: .seconds(3)) } }
+        }
+        for record in self.records { self.parts.control.listeners.closed(record) }
+    }
+}

@@ -1,0 +1,107 @@
+import Listeners
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import ServiceLifecycle
+package import Settings
+import SkerryModel
+import SkerryNode
+import Store
+import StoreSQLite
+import UnixSignals
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The whole box: builds every part, opens the listeners, runs until it is told to stop, and closes in the opposite order.
+package enum BoxServer {
+    /// Returns after SIGTERM or SIGINT, with everything that was acknowledged on the disk.
+    ///
+    /// - Throws: `ServerError`, `ListenError` or another error whose description says what to do.
+    package static func run(_ settings: Settings) async throws {
+        // What the box writes is nobody else's to read, SQLite's files included.
+        umask(0o077)
+        let logger = ServerLog.make(settings.log.level)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops > 0 ? settings.loops : System.coreCount)
+        do {
+            try await Self.run(settings, group, logger)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try? await group.shutdownGracefully()
+    }
+
+    private static func run(_ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ logger: Logger) async throws {
+        let store = try BoxStore.open(settings)
+        // After everything else, whatever happens: nothing writes any more.
+        defer { store.close() }
+        let directory = RunDirectory(data: settings.data)
+        try directory.prepare()
+        defer { directory.clear() }
+
+        let parts = try BoxParts(settings, store: store, group: group)
+        let listeners = try await BoxListeners.open(parts, settings, group, logger)
+        parts.control.release(BoxParts.starting)
+        for record in listeners.records {
+            logger.info(
+                "listening",
+                metadata: [
+                    "kind": "\(record.kind.rawValue)", "tls": "\(record.isTLS)", "address": "\(record.address)", "port": "\(record.port)",
+                ])
+        }
+        try directory.writeEndpoints(box: parts.identity.box, listeners: listeners.records)
+
+        let links = LinkPrinter(bases: listeners.webBases)
+        let commands = ControlCommands(node: parts.node, accounts: parts.accounts, control: parts.control, links: links) { link in
+            try? directory.writeClaim(link)
+        }
+        try await Self.invite(commands, parts, directory, logger)
+        let control = ControlSocket(directory: directory, group: group, limits: settings.limits, commands: commands, logger: logger)
+        logger.notice("ready", metadata: ["box": "\(parts.identity.box)", "version": "\(SkerryVersion.text)", "web": "\(links.bases.first ?? "-")"])
+
+        var configuration = ServiceGroupConfiguration(
+            services: [control, listeners] as [any Service], gracefulShutdownSignals: [.sigterm, .sigint], logger: ServerLog.quiet)
+        configuration.maximumGracefulShutdownDuration = .seconds(15)
+        try await ServiceGroup(configuration: configuration).run()
+        logger.notice("stopped")
+    }
+
+    /// An unclaimed box says how to become its administrator: in the log, and in the run directory for programs.
+    private static func invite(_ commands: ControlCommands, _ parts: BoxParts, _ directory: RunDirectory, _ logger: Logger) async throws {
+        guard try await !parts.accounts.isClaimed() else { return }
+        let reply = try await commands.perform(ControlRequest(.claim))
+        logger.notice("this box has no administrator yet; the link below makes the first")
+        for line in reply.text.split(separator: "\n") { ServerLog.show(line) }
+        parts.accounts.whenClaimed { directory.removeClaim() }
+    }
+}
+
+/// What the box consists of beside its sockets.
+struct BoxParts: Sendable {
+    static let starting = "The box is starting."
+
+    let identity: BoxIdentity
+    let node: Node
+    let accounts: AccountService
+    let chat: ChatService
+    let control: NodeControl
+
+    init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup) throws {
+        self.identity = try BoxIdentity.loadOrCreate(directory: settings.data)
+        let loops = Array(group.makeIterator())
+        self.node = Node(box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: .system, random: .system)
+        self.accounts = AccountService(node: self.node)
+        self.chat = ChatService(node: self.node)
+        self.control = NodeControl(
+            node: self.node, accounts: self.accounts, listeners: ListenerRegistry(), version: SkerryVersion.text,
+            probe: .system(dataDirectory: settings.data))
+        self.control.hold(Self.starting)
+    }
+}
