@@ -1,0 +1,99 @@
+/// The figures of one invocation.
+struct Report {
+    struct Row {
+        let name: String
+        let value: Double
+        let unit: String
+        /// The same of the broker beside it, where there is one.
+        var beside: Double?
+        /// What the figure is to stay under or reach, where that was decided.
+        var target: String?
+    }
+
+    let machine: String
+    let program: String
+    private(set) var rows: [Row] = []
+
+    init(machine: String, program: String) {
+        self.machine = machine
+        self.program = program
+    }
+
+    mutating func add(_ name: String, _ value: Double, _ unit: String, beside: Double? = nil, target: String? = nil) {
+        self.rows.append(Row(name: name, value: value, unit: unit, beside: beside, target: target))
+        Progress.say("\(name): \(Self.number(value)) \(unit)")
+    }
+
+    func print(asJSON: Bool) {
+        Swift.print(asJSON ? self.json() : self.table())
+    }
+
+    private func table() -> String {
+        let header = ["figure", "skerry", "unit", "mosquitto", "ratio", "target"]
+        let cells = self.rows.map { row in
+            [
+                row.name, Self.number(row.value), row.unit, row.beside.map(Self.number) ?? "", row.beside.map { Self.number(row.value / $0, digits: 2) } ?? "",
+                row.target ?? "",
+            ]
+        }
+        let used = header.indices.filter { column in column < 3 || cells.contains { !$0[column].isEmpty } }
+        let widths = header.indices.map { column in ([header] + cells).map { $0[column].count }.max() ?? 0 }
+        func line(_ cells: [String]) -> String {
+            let padded = used.map { column in
+                let space = String(repeating: " ", count: widths[column] - cells[column].count)
+                return column == 0 || column == 2 || column == 5 ? cells[column] + space : space + cells[column]
+            }
+            return "| " + padded.joined(separator: " | ") + " |"
+        }
+        let rule = "|" + used.map { String(repeating: "-", count: widths[$0] + 2) }.joined(separator: "|") + "|"
+        return ([self.machine, "", line(header), rule] + cells.map(line)).joined(separator: "\n")
+    }
+
+    private func json() -> String {
+        let rows = self.rows.map { row in
+            var text = "    {\"name\": \(Self.quote(row.name)), \"value\": \(Self.plain(row.value)), \"unit\": \(Self.quote(row.unit))"
+            if let beside = row.beside { text += ", \"mosquitto\": \(Self.plain(beside))" }
+            if let target = row.target { text += ", \"target\": \(Self.quote(target))" }
+            return text + "}"
+        }
+        return "{\n  \"machine\": \(Self.quote(self.machine)),\n  \"program\": \(Self.quote(self.program)),\n  \"figures\": [\n\(rows.joined(separator: ",\n"))\n  ]\n}"
+    }
+
+    /// Three digits that matter, thousands apart.
+    static func number(_ value: Double) -> String {
+        guard value.isFinite else { return "–" }
+        let size = abs(value)
+        return Self.number(value, digits: size >= 100 ? 0 : size >= 10 ? 1 : 2)
+    }
+
+    static func number(_ value: Double, digits: Int) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "–" }
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let scaled = Int((abs(value) * scale).rounded())
+        var whole = String(scaled / Int(scale))
+        var index = whole.index(whole.endIndex, offsetBy: -3, limitedBy: whole.startIndex)
+        while let at = index, at > whole.startIndex {
+            whole.insert(",", at: at)
+            index = whole.index(at, offsetBy: -3, limitedBy: whole.startIndex)
+        }
+        let sign = value < 0 && scaled > 0 ? "-" : ""
+        guard digits > 0 else { return sign + whole }
+        let rest = String(scaled % Int(scale))
+        return sign + whole + "." + String(repeating: "0", count: digits - rest.count) + rest
+    }
+
+    private static func plain(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
+
+    private static func quote(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": result += "\\\(scalar)"
+            case _ where scalar.value < 0x20: result += " "
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}
