@@ -74,7 +74,9 @@ package final class ChatService: Sendable {
             let audience = contacts.filter { node.online.isOnline($0) }
             if audience.isEmpty { return }
             let frame = ChatFrame.push("presence") { ChangeView.presence(user, isOnline: isOnline).write(to: &$0, viewer: nil) }
-            node.publish([.push(ChatPush(audience: Array(audience), conversation: nil, frame: frame, isEphemeral: true))])
+            var push = ChatPush(audience: Array(audience), conversation: nil, frame: frame, isEphemeral: true)
+            push.presence = (user, isOnline)
+            node.publish([.push(push)])
         }
     }
 

@@ -28,6 +28,11 @@ package enum MetricName: String, Sendable, CaseIterable {
     case mqttPublishesIn = "skerry_mqtt_publish_received_total"
     case mqttPublishesOut = "skerry_mqtt_publish_sent_total"
     case mqttDropped = "skerry_mqtt_publish_dropped_total"
+    case mqttQueueFull = "skerry_mqtt_queue_full_total"
+    case mqttRetainedFull = "skerry_mqtt_retained_full_total"
+    case mqttDenied = "skerry_mqtt_denied_total"
+    case mqttTakeOvers = "skerry_mqtt_takeovers_total"
+    case mqttKeepAliveTimeouts = "skerry_mqtt_keep_alive_timeouts_total"
     case mqttBytesIn = "skerry_mqtt_bytes_received_total"
     case mqttBytesOut = "skerry_mqtt_bytes_sent_total"
 
@@ -54,6 +59,11 @@ package enum MetricName: String, Sendable, CaseIterable {
         case .mqttPublishesIn: "MQTT PUBLISH packets received."
         case .mqttPublishesOut: "MQTT PUBLISH packets sent."
         case .mqttDropped: "MQTT messages dropped because a queue was full or a client refuses packets of their size."
+        case .mqttQueueFull: "MQTT messages not queued because their receiver's queue was full."
+        case .mqttRetainedFull: "MQTT messages not retained because the limit of retained messages was reached."
+        case .mqttDenied: "MQTT publishes and subscriptions refused because the client may not."
+        case .mqttTakeOvers: "MQTT connections closed because their client id connected again."
+        case .mqttKeepAliveTimeouts: "MQTT connections closed because nothing was heard for one and a half keep-alives."
         case .mqttBytesIn: "Bytes received from MQTT clients."
         case .mqttBytesOut: "Bytes sent to MQTT clients."
         }

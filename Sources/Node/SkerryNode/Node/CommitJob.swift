@@ -10,6 +10,14 @@ protocol CommitJob: AnyObject, Sendable {
     func complete(_ outcome: Result<Void, SkerryError>)
 }
 
+/// Takes part in every group, on the writer's thread.
+protocol CommitTap: AnyObject, Sendable {
+    /// The group's jobs have run and leave these events; what is written here is in their transaction. Returns further events.
+    func finish(_ events: [NodeEvent], _ store: any StoreTransaction) throws -> [NodeEvent]
+    /// The group failed, and nothing of it is there.
+    func failed()
+}
+
 /// A job that writes rows and appends nothing to the log.
 final class RowJob: CommitJob {
     let loop: (any EventLoop)?

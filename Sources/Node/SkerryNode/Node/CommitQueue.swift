@@ -30,6 +30,7 @@ package final class CommitQueue: Sendable {
     private let store: any Store
     private let limits: Limits
     private let state = Mutex(State())
+    private let tap = Mutex<(any CommitTap)?>(nil)
     private let log: LogWriter
     private let publish: @Sendable ([NodeEvent]) -> Void
 
@@ -74,7 +75,11 @@ package final class CommitQueue: Sendable {
         self.state.withLock { ($0.jobs.count, $0.committed, $0.groups, $0.failure) }
     }
 
-    private func enqueue(_ job: any CommitJob) -> Bool {
+    /// Lets `tap` take part in every group from now on.
+    func attach(_ tap: any CommitTap) { self.tap.withLock { $0 = tap } }
+
+    /// False when the queue is full.
+    func enqueue(_ job: any CommitJob) -> Bool {
         enum Answer { case queued, start, full, failed(SkerryError) }
         let answer: Answer = self.state.withLock { state in
             if let failure = state.failure { return .failed(failure) }
@@ -118,6 +123,7 @@ package final class CommitQueue: Sendable {
         }
         var outcomes: [(any CommitJob, Result<Void, SkerryError>)] = []
         var effects = CommitEffects()
+        let tap = self.tap.withLock { $0 }
         do {
             try storeWriter.write { transaction in
                 outcomes.removeAll(keepingCapacity: true)
@@ -133,10 +139,12 @@ package final class CommitQueue: Sendable {
                         outcomes.append((job, .failure(refusal)))
                     }
                 }
+                if let tap { effects.events.append(contentsOf: try tap.finish(effects.events, transaction)) }
                 try self.log.finish(transaction)
             }
         } catch {
             self.log.forget()
+            tap?.failed()
             self.fail(group, error, storeWriter)
             return
         }

@@ -6,6 +6,8 @@ package enum NodeEvent: Sendable {
     case push(ChatPush)
     /// Closes live sessions of a user: all of them, or those of one device.
     case endSessions(UserID, DeviceID?, SessionEnd)
+    /// News for the MQTT broker's part of each shard.
+    case mqtt(BrokerEvent)
 }
 
 /// Why the box ends a session that did nothing wrong on the wire.
@@ -30,6 +32,8 @@ package struct ChatPush: Sendable {
     package var isEphemeral: Bool
     /// Not for this session: it caused the push and knows.
     package var except: SessionID?
+    /// Set in a push about somebody's presence: who, for carriers that say it in their own words.
+    package var presence: (user: UserID, isOnline: Bool)?
 
     package init(
         audience: [UserID], conversation: ConversationID?, frame: ByteBuffer, own: (user: UserID, frame: ByteBuffer)? = nil, isEphemeral: Bool = false,

@@ -59,6 +59,8 @@ package actor Shard {
     package nonisolated let unownedExecutor: UnownedSerialExecutor
     package nonisolated let index: Int
     package var chat = ChatSessions()
+    /// The MQTT sessions whose home this is; nil until the broker starts.
+    package var mqtt: BrokerShard?
 
     package init(loop: any EventLoop, index: Int) {
         self.loop = loop
@@ -79,8 +81,13 @@ package actor Shard {
     package func deliver(_ events: [NodeEvent]) {
         for event in events {
             switch event {
-            case .push(let push): self.chat.deliver(push)
-            case .endSessions(let user, let device, let reason): self.chat.end(user, device, reason)
+            case .push(let push):
+                self.chat.deliver(push)
+                self.mqtt?.deliver(push)
+            case .endSessions(let user, let device, let reason):
+                self.chat.end(user, device, reason)
+                self.mqtt?.endSessions(user, device, reason)
+            case .mqtt(let event): self.mqtt?.hear(event)
             }
         }
     }

@@ -1,0 +1,119 @@
+import MQTTCodec
+import MQTTSession
+import NIOCore
+import SkerryModel
+import Store
+import Synchronization
+
+/// Writes what a message leaves on the disk, in one transaction: a row for each durable receiver, the retained message, and the end of the
+/// publisher's own half of a QoS 2 exchange.
+final class PublicationJob: CommitJob {
+    struct Outcome: Sendable {
+        /// Receivers whose queue was full.
+        var dropped = 0
+        /// There was no room to retain it.
+        var isRetainedFull = false
+    }
+
+    let loop: (any EventLoop)? = nil
+    private let publication: Publication
+    private let targets: [QueueTarget]
+    private let queue: QueueWriter
+    private let settings: BrokerSettings
+    private let metrics: NodeMetrics
+    private let completion: @Sendable (Result<Outcome, SkerryError>) -> Void
+    private let outcome = Mutex(Outcome())
+
+    init(
+        _ publication: Publication, targets: [QueueTarget], queue: QueueWriter, settings: BrokerSettings, metrics: NodeMetrics,
+        completion: @escaping @Sendable (Result<Outcome, SkerryError>) -> Void
+    ) {
+        self.publication = publication
+        self.targets = targets
+        self.queue = queue
+        self.settings = settings
+        self.metrics = metrics
+        self.completion = completion
+    }
+
+    func run(_ transaction: any StoreTransaction, _ log: LogWriter, _ effects: inout CommitEffects) throws {
+        var outcome = Outcome()
+        let message = self.publication.message
+        if message.isRetained { outcome.isRetainedFull = try !self.retain(message, transaction) }
+        let (rows, dropped) = try self.queue.append(message, to: self.targets, transaction)
+        outcome.dropped = dropped
+        if let held = self.publication.held { try transaction.removeInbound(session: held.session, packetID: held.packetID) }
+        if !rows.isEmpty { effects.events.append(.mqtt(BrokerEvent(kind: .queued(message, rows)))) }
+        self.outcome.withLock { $0 = outcome }
+    }
+
+    /// False when the limit is reached. An empty payload clears what is there [MQTT-3.3.1-6].
+    private func retain(_ message: ApplicationMessage, _ store: any StoreTransaction) throws -> Bool {
+        if message.payload.readableBytes == 0 {
+            try store.removeRetained(topic: message.topic.text)
+            return true
+        }
+        let body = MessageCodec.encode(message)
+        let totals = try store.retainedTotals()
+        let isOver = totals.count >= self.settings.retainedMessagesMax
+            || totals.bytes + body.readableBytes + message.topic.byteCount > self.settings.retainedBytesMax
+        if isOver, try store.retained(topic: message.topic.text) == nil {
+            self.metrics.add(.mqttRetainedFull)
+            return false
+        }
+        try store.putRetained(RetainedRecord(topic: message.topic.text, body: body, expiresMilliseconds: message.expires ?? 0))
+        return true
+    }
+
+    func complete(_ outcome: Result<Void, SkerryError>) { self.completion(outcome.map { self.outcome.withLock { $0 } }) }
+}
+
+/// The broker's way into the commit queue. What does not fit waits here, in order, and is offered again; there is never much of it, because
+/// connections whose messages wait are not read.
+final class BrokerWrites: Sendable {
+    private struct State {
+        var waiting: [any CommitJob] = []
+        var isRetrying = false
+    }
+
+    private let commits: CommitQueue
+    private let loop: any EventLoop
+    private let state = Mutex(State())
+
+    init(commits: CommitQueue, loop: any EventLoop) {
+        self.commits = commits
+        self.loop = loop
+    }
+
+    func submit(_ job: any CommitJob) {
+        if self.state.withLock(\.waiting.isEmpty), self.commits.enqueue(job) { return }
+        let starts = self.state.withLock { state in
+            state.waiting.append(job)
+            defer { state.isRetrying = true }
+            return !state.isRetrying
+        }
+        if starts { self.retryLater() }
+    }
+
+    /// Rows that need no decision.
+    func rows(
+        loop: (any EventLoop)?, _ work: @escaping @Sendable (any StoreTransaction) throws -> Void,
+        completion: @escaping @Sendable (Result<Void, SkerryError>) -> Void = { _ in }
+    ) {
+        self.submit(RowJob(loop: loop, work: work, completion: completion))
+    }
+
+    private func retryLater() { self.loop.scheduleTask(in: .milliseconds(5)) { self.retry() } }
+
+    private func retry() {
+        while let job = self.state.withLock({ $0.waiting.first }) {
+            guard self.commits.enqueue(job) else { return self.retryLater() }
+            self.state.withLock { _ = $0.waiting.removeFirst() }
+        }
+        let isDone = self.state.withLock { state in
+            if state.waiting.isEmpty { state.isRetrying = false }
+            return state.waiting.isEmpty
+        }
+        if !isDone { self.retryLater() }
+    }
+}

@@ -1,0 +1,84 @@
+import DequeModule
+import MQTTSession
+import SkerryModel
+
+/// A session at its home: the machine of `MQTTSession` and what ties it to the rest of the node.
+final class BrokerSession {
+    /// Unique in this run.
+    let key: UInt64
+    /// Its number in the tables; 0 when it is not durable.
+    let number: Int32
+    let owner: SessionOwner
+    var name: String
+    var role: Role
+    var machine: Session
+
+    /// Nil while nobody is connected.
+    var link: MQTTLink?
+    /// Who is, or was last, connected; nil for clients without an account.
+    var caller: Caller?
+    /// Its line in the list of who is connected.
+    var online: SessionID?
+    var connectedSince: UInt64 = 0
+    /// When its connection ended, by the broker's clock; 0 while connected.
+    var ended: UInt64 = 0
+    /// When the will is due.
+    var willDue: UInt64?
+    var isEnded = false
+
+    /// Subscriptions to the chat.
+    var interests: [TopicFilter: ChatInterest] = [:]
+    /// Retained messages that new subscriptions are still owed.
+    var retained = Deque<RetainedRun>()
+    var isReadingRetained = false
+
+    /// Writes to rows of its queue that are not on the disk yet: a page read before them would bring back what is done.
+    var rowWrites = 0
+    var pageRequest: UInt64 = 0
+    var isTouched = false
+    /// Since when the outbox is full.
+    var slowSince: UInt64?
+    /// The `cid` of chat messages that have none of their own, by packet identifier, until they are acknowledged.
+    var cids: [UInt16: String] = [:]
+    /// Scratch of a routing pass: overlapping subscriptions are merged before anything is sent.
+    var pass: UInt64 = 0
+    var delivery: Delivery?
+
+    init(key: UInt64, number: Int32, owner: SessionOwner, name: String, role: Role, machine: Session) {
+        self.key = key
+        self.number = number
+        self.owner = owner
+        self.name = name
+        self.role = role
+        self.machine = machine
+    }
+
+    var isDurable: Bool { self.number != 0 }
+
+    /// Who acts when a client is away (its will): the user with the rights it had.
+    var actor: Caller? {
+        if let caller = self.caller { return caller }
+        guard let user = self.owner.user else { return nil }
+        return Caller(user: user, name: self.name, role: self.role, device: DeviceID(user.value))
+    }
+
+    var state: SessionState {
+        SessionState(
+            owner: self.owner, name: self.name, role: self.role, expirySeconds: self.machine.expirySeconds, endedMilliseconds: self.ended,
+            sentSeq: self.machine.outbound.sentSeq, will: self.machine.will)
+    }
+}
+
+extension BrokerSession: Hashable {
+    static func == (left: BrokerSession, right: BrokerSession) -> Bool { left === right }
+    func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}
+
+/// The retained messages that one new subscription is owed, read from the store in pages.
+struct RetainedRun {
+    var subscription: ClientSubscription
+    /// The topic reached so far.
+    var after = ""
+    /// Topics whose newest message was not on the disk when the run began: told already, or cleared.
+    var known: Set<TopicName> = []
+}

@@ -1,0 +1,315 @@
+import MQTTCodec
+import MQTTSession
+import NIOCore
+import SkerryModel
+import Store
+
+/// Sessions come and go.
+extension BrokerShard {
+    // MARK: - Connecting
+
+    /// A client has proved who it is; its session's home decides the rest. Two connections with one client id meet here, one after the other.
+    func connect(_ terms: ConnectTerms, _ caller: Caller?, _ link: MQTTLink) {
+        self.perform {
+            let owner = caller.map { SessionOwner.user($0.user) } ?? .anonymous
+            if let refusal = self.refusal(terms, owner) { return self.broker.refuse(refusal, terms.version, link) }
+            if let old = self.sessions[terms.clientID] {
+                guard old.owner == owner else {
+                    let refusal = ConnectRefusal(.clientIdentifierNotValid, "This client id belongs to somebody else here.")
+                    return self.broker.refuse(refusal, terms.version, link)
+                }
+                self.takeOver(old, isCleanStart: terms.isCleanStart)
+            }
+            guard self.enter(caller, terms, link) else {
+                return self.broker.refuse(ConnectRefusal(.quotaExceeded, "You have too many connections."), terms.version, link)
+            }
+            let present = self.sessions[terms.clientID]
+            let session = present ?? self.make(terms, owner)
+            session.name = caller?.name ?? ""
+            session.role = caller?.role ?? .user
+            session.caller = caller
+            session.online = caller?.session
+            session.link = link
+            session.connectedSince = self.now
+            session.ended = 0
+            session.willDue = nil
+            session.slowSince = nil
+            self.dying.remove(session)
+            self.byLink[link.id] = session
+            self.broker.statistics.add(.connected, 1)
+            self.metrics.add(.mqttConnects)
+            var effects: [SessionEffect] = []
+            session.machine.connect(terms, isPresent: present != nil, now: self.now, effects: &effects)
+            self.run(effects, session)
+            self.save(session)
+            self.noteShared(session, isOnline: true)
+            link.accepted(by: self.shard)
+            self.touch(session)
+        }
+    }
+
+    private func refusal(_ terms: ConnectTerms, _ owner: SessionOwner) -> ConnectRefusal? {
+        guard self.broker.isOpen else { return ConnectRefusal(.serverShuttingDown, "The box is going down.") }
+        guard self.broker.statistics.value(.connected) < self.settings.connectionsMax else {
+            return ConnectRefusal(.quotaExceeded, "The box has as many MQTT connections as it takes.")
+        }
+        if let will = terms.will, !self.mayLeave(will, owner) {
+            return ConnectRefusal(.notAuthorized, "The will's topic is not yours to publish to.")
+        }
+        return nil
+    }
+
+    private func mayLeave(_ will: Will, _ owner: SessionOwner) -> Bool {
+        switch TopicKind(will.message.topic) {
+        case .ordinary: self.broker.access.mayPublish(will.message.topic, owner: owner)
+        case .chat(let topic): topic != nil && owner.user != nil
+        case .system, .federation: false
+        }
+    }
+
+    /// Ends what a new connection with this client id replaces [MQTT-3.1.4-3], [MQTT-3.1.2-4].
+    private func takeOver(_ old: BrokerSession, isCleanStart: Bool) {
+        if old.link != nil {
+            self.metrics.add(.mqttTakeOvers)
+            var effects: [SessionEffect] = []
+            old.machine.close(.sessionTakenOver, effects: &effects)
+            self.run(effects, old)
+        }
+        if !old.isEnded && (isCleanStart || self.isExpired(old)) { self.end(old) }
+    }
+
+    /// Puts the client on the list of who is online. False: its user has too many connections.
+    private func enter(_ caller: Caller?, _ terms: ConnectTerms, _ link: MQTTLink) -> Bool {
+        guard let caller, let id = caller.session else { return true }
+        let line = OnlineSession(
+            id: id, user: caller.user, name: caller.name, device: caller.device, kind: .mqtt, address: link.addressText, client: terms.clientID,
+            sinceMilliseconds: self.node.clock.wall())
+        guard let isFirst = self.node.online.enter(line, limits: self.node.limits) else { return false }
+        if isFirst { self.broker.chat.announce(caller.user, isOnline: true) }
+        return true
+    }
+
+    private func make(_ terms: ConnectTerms, _ owner: SessionOwner) -> BrokerSession {
+        let session = BrokerSession(
+            key: self.broker.nextKey(), number: terms.expirySeconds > 0 ? self.broker.nextNumber() : 0, owner: owner, name: "", role: .user,
+            machine: Session(terms, limits: self.settings.session))
+        self.add(session)
+        return session
+    }
+
+    private func add(_ session: BrokerSession) {
+        self.sessions[session.machine.clientID] = session
+        self.byKey[session.key] = session
+        self.broker.statistics.add(.sessions, 1)
+    }
+
+    // MARK: - Disconnecting
+
+    /// The machine has said its last word to this connection.
+    func closed(_ session: BrokerSession, _ reason: MQTTReason) {
+        guard let link = session.link else { return }
+        switch reason {
+        case .keepAliveTimeout: self.metrics.add(.mqttKeepAliveTimeouts)
+        case .protocolError, .malformedPacket, .topicAliasInvalid, .receiveMaximumExceeded, .topicNameInvalid: self.metrics.add(.mqttProtocolErrors)
+        default: break
+        }
+        self.close(link, sending: session.machine.takeOutput())
+        self.detach(session)
+    }
+
+    /// The socket is gone.
+    func lost(_ link: MQTTLink) {
+        self.perform {
+            guard let session = self.byLink[link.id] else { return }
+            self.detach(session)
+        }
+    }
+
+    private func detach(_ session: BrokerSession) {
+        guard let link = session.link else { return }
+        self.byLink[link.id] = nil
+        session.link = nil
+        session.ended = self.now
+        session.retained.removeAll()
+        session.isReadingRetained = false
+        self.broker.statistics.add(.connected, -1)
+        if let id = session.online, let user = session.owner.user {
+            session.online = nil
+            if self.node.online.leave(id, user: user, now: self.node.clock.wall()) { self.broker.chat.announce(user, isOnline: false) }
+        }
+        self.noteShared(session, isOnline: false)
+        switch session.machine.disconnected() {
+        case .none: break
+        case .now(let will): self.publish(will, of: session)
+        case .later(_, let seconds):
+            session.willDue = self.now + UInt64(seconds) * 1000
+            self.dying.insert(session)
+        }
+        if session.machine.expirySeconds == 0 { self.end(session) } else { self.save(session) }
+    }
+
+    /// Publishes a will with the rights its client had [MQTT-3.1.2-8].
+    private func publish(_ will: Will, of session: BrokerSession) {
+        let message = ApplicationMessage(will.message, now: self.now)
+        guard self.mayLeave(will, session.owner) else { return }
+        if case .chat(let topic?) = TopicKind(message.topic) { return self.chat(topic, message, session, nil) }
+        self.route(message, nil)
+    }
+
+    // MARK: - Ending
+
+    func isExpired(_ session: BrokerSession) -> Bool {
+        guard session.link == nil, session.machine.expirySeconds != .max else { return false }
+        return session.ended + UInt64(session.machine.expirySeconds) * 1000 <= self.now
+    }
+
+    /// The session is over: its will is published if it still waits, and nothing of it stays.
+    func end(_ session: BrokerSession) {
+        guard !session.isEnded else { return }
+        session.isEnded = true
+        if session.willDue != nil, let will = session.machine.will { self.publish(will, of: session) }
+        self.dying.remove(session)
+        for filter in Array(session.machine.subscriptions.keys) { self.remove(filter, session) }
+        if self.sessions[session.machine.clientID] === session { self.sessions[session.machine.clientID] = nil }
+        self.byKey[session.key] = nil
+        self.acknowledged[session.key] = nil
+        self.broker.statistics.add(.sessions, -1)
+        if session.isDurable { self.broker.forget(session: session.number, key: session.key, user: session.owner.user) }
+    }
+
+    /// Brings the row of a durable session up to date. Nobody waits for it: what a client was promised is in other rows.
+    func save(_ session: BrokerSession) {
+        guard session.isDurable, !session.isEnded else { return }
+        let record = BrokerSessionRecord(number: session.number, clientID: session.machine.clientID, state: session.state.encode())
+        let queue = self.broker.queue
+        self.broker.writes.rows(loop: nil) { store in
+            try store.putBrokerSession(record)
+            queue.open(session: record.number)
+        }
+    }
+
+    private func noteShared(_ session: BrokerSession, isOnline: Bool) {
+        let key = session.key
+        for filter in session.machine.subscriptions.keys where filter.isShared {
+            self.node.home(of: filter.text).enter { $0.mqtt?.groups.note(key, isOnline: isOnline) }
+        }
+    }
+
+    // MARK: - Time
+
+    /// Once a second.
+    func tick() {
+        self.perform {
+            self.ticks += 1
+            let now = self.now
+            for session in Array(self.byLink.values) { self.tick(session, now) }
+            for session in self.dying where session.willDue.map({ $0 <= now }) ?? false {
+                session.willDue = nil
+                self.dying.remove(session)
+                if let will = session.machine.will { self.publish(will, of: session) }
+                session.machine.forgetWill()
+                self.save(session)
+            }
+            if self.ticks % 10 == 0 {
+                for session in Array(self.sessions.values) where self.isExpired(session) { self.end(session) }
+            }
+            if self.shard.index == 0 { self.tickBroker(now) }
+        }
+    }
+
+    private func tick(_ session: BrokerSession, _ now: UInt64) {
+        var effects: [SessionEffect] = []
+        session.machine.tick(now: now, effects: &effects)
+        if let since = session.slowSince, now >= since + UInt64(self.settings.slowSecondsMax) * 1000, self.room(session) <= 0 {
+            self.metrics.add(.slowConsumers)
+            session.machine.close(.quotaExceeded, "You do not read what you are sent.", effects: &effects)
+        }
+        self.run(effects, session)
+    }
+
+    /// What one shard does for all.
+    private func tickBroker(_ now: UInt64) {
+        if self.ticks % max(1, self.settings.systemSeconds) == 0, self.broker.statistics.value(.connected) > 0 { self.publishSystem() }
+        if self.ticks % 60 == 0 {
+            self.broker.writes.rows(loop: nil) { _ = try $0.removeRetained(expiredAt: now, limit: 1_000) }
+        }
+    }
+
+    // MARK: - From outside
+
+    func endSessions(_ user: UserID, _ device: DeviceID?, _ reason: SessionEnd) {
+        self.perform {
+            let isBarred = reason == .revoked || reason == .locked
+            for session in Array(self.byLink.values) where session.owner.user == user && (device == nil || session.caller?.device == device) {
+                // Whoever may not come in any more does not speak by its will either.
+                if isBarred { session.machine.forgetWill() }
+                var effects: [SessionEffect] = []
+                session.machine.close(reason.mqttReason, effects: &effects)
+                self.run(effects, session)
+            }
+            guard isBarred && device == nil else { return }
+            for session in self.dying where session.owner.user == user {
+                session.willDue = nil
+                session.machine.forgetWill()
+                self.dying.remove(session)
+                self.save(session)
+            }
+        }
+    }
+
+    /// The box goes down: every client is told, wills of sessions that end with it are published, the others are written down.
+    func stop() {
+        self.perform {
+            for session in Array(self.byLink.values) {
+                var effects: [SessionEffect] = []
+                session.machine.close(.serverShuttingDown, effects: &effects)
+                self.run(effects, session)
+            }
+        }
+    }
+
+    // MARK: - From the disk
+
+    func load(_ loaded: LoadedSession) {
+        let state = loaded.state
+        let window = OutboundWindow<ApplicationMessage>(
+            entriesMax: self.settings.session.windowMax, isDurable: true, after: loaded.bounds?.last ?? 0,
+            sent: state.endedMilliseconds == 0 ? loaded.bounds?.last ?? 0 : state.sentSeq, acknowledged: (loaded.bounds?.first).map { $0 - 1 } ?? 0)
+        var machine = Session(
+            clientID: loaded.record.clientID, limits: self.settings.session, expirySeconds: state.expirySeconds, will: state.will, outbound: window)
+        for (packetID, message) in loaded.held { machine.restore(packetID, message) }
+        let session = BrokerSession(
+            key: loaded.key, number: loaded.record.number, owner: state.owner, name: state.name, role: state.role, machine: machine)
+        // A connection that was there when the power went has ended now.
+        session.ended = state.endedMilliseconds == 0 ? self.now : state.endedMilliseconds
+        if let will = state.will {
+            session.willDue = session.ended + UInt64(min(will.delaySeconds, state.expirySeconds)) * 1000
+            self.dying.insert(session)
+        }
+        session.cids = loaded.cids
+        self.add(session)
+        for (subscription, interest) in loaded.subscriptions { self.insert(subscription, interest, session) }
+    }
+}
+
+/// A durable session as it was found at the start.
+struct LoadedSession: Sendable {
+    var key: UInt64
+    var record: BrokerSessionRecord
+    var state: SessionState
+    var bounds: QueueBounds?
+    var subscriptions: [(ClientSubscription, ChatInterest?)]
+    var held: [(UInt16, ApplicationMessage)]
+    var cids: [UInt16: String]
+}
+
+extension SessionEnd {
+    var mqttReason: MQTTReason {
+        switch self {
+        case .revoked, .locked: .notAuthorized
+        case .replaced: .sessionTakenOver
+        case .shutdown: .serverShuttingDown
+        case .slow: .quotaExceeded
+        }
+    }
+}

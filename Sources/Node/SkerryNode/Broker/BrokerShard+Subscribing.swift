@@ -1,0 +1,297 @@
+import DequeModule
+import MQTTCodec
+import MQTTSession
+import NIOCore
+import SkerryModel
+import Store
+import TopicRouting
+
+/// A subscription as it was decided: granted, with its names looked up, or refused.
+struct SubscriptionDecision: Sendable {
+    var subscription: ClientSubscription
+    var interest: ChatInterest?
+    var refusal: MQTTReason?
+    var text: String?
+}
+
+extension BrokerShard {
+    func subscribe(_ packet: MQTTSubscribe, _ session: BrokerSession) {
+        let id = packet.properties.subscriptionIdentifiers.first ?? 0
+        var decisions: [SubscriptionDecision] = []
+        var asked: [(index: Int, filter: ChatFilter)] = []
+        for wanted in packet.subscriptions {
+            var decision = SubscriptionDecision(subscription: ClientSubscription(wanted.filter, wanted.options, id: id))
+            switch self.check(wanted.filter, session) {
+            case .ordinary: break
+            case .chat(let filter): asked.append((decisions.count, filter))
+            case .refused(let reason, let text): (decision.refusal, decision.text) = (reason, text)
+            }
+            decisions.append(decision)
+        }
+        guard !asked.isEmpty, let caller = session.caller else { return self.subscribed(packet.packetID, decisions, session) }
+        // Names and memberships are on the disk.
+        let (key, shard, online, decided, chat) = (session.key, self.shard, self.node.online, decisions, asked)
+        self.node.store.read { store in
+            var decisions = decided
+            for (index, filter) in chat {
+                do {
+                    decisions[index].interest = try ChatInterest.resolve(
+                        filter, decisions[index].subscription.filter, for: caller.user, ChatReader(store, online: online))
+                } catch let error as SkerryError {
+                    decisions[index].refusal = error.code == .notFound ? .notAuthorized : MQTTReason(error.code.mqttReason)
+                    decisions[index].text = error.detail
+                }
+            }
+            return decisions
+        } completion: { result in
+            shard.enter { shard in
+                shard.mqtt?.perform { [mqtt = shard.mqtt] in
+                    guard let mqtt, let session = mqtt.byKey[key] else { return }
+                    switch result {
+                    case .success(let decisions): mqtt.subscribed(packet.packetID, decisions, session)
+                    case .failure:
+                        let refused = decided.map { decision in
+                            var decision = decision
+                            if decision.refusal == nil { decision.refusal = .unspecifiedError }
+                            return decision
+                        }
+                        mqtt.subscribed(packet.packetID, refused, session)
+                    }
+                }
+            }
+        }
+    }
+
+    private enum Check {
+        case ordinary
+        case chat(ChatFilter)
+        case refused(MQTTReason, String)
+    }
+
+    private func check(_ filter: TopicFilter, _ session: BrokerSession) -> Check {
+        switch TopicAccess.firstLevel(filter) {
+        case "v1":
+            guard session.owner.user != nil else { return .refused(.notAuthorized, "The chat needs an account.") }
+            guard let chat = ChatFilter(filter) else { return .refused(.notAuthorized, "This is no topic of the chat that can be subscribed to.") }
+            return .chat(chat)
+        case "fed": return .refused(.notAuthorized, "Topics under fed/ are between boxes.")
+        case "$SYS":
+            guard session.role == .admin, session.owner.user != nil else { return .refused(.notAuthorized, "Only administrators read $SYS.") }
+            return .ordinary
+        default:
+            guard self.broker.access.maySubscribe(filter, owner: session.owner) else {
+                return .refused(.notAuthorized, "Clients without an account may subscribe to the topics that the administrator opened.")
+            }
+            return .ordinary
+        }
+    }
+
+    /// Everything is decided: take what is granted, on the disk first when the session is durable, and answer.
+    private func subscribed(_ packetID: UInt16, _ decisions: [SubscriptionDecision], _ session: BrokerSession) {
+        guard !session.isEnded else { return }
+        var reasons: [MQTTReason] = []
+        var granted: [(decision: SubscriptionDecision, isNew: Bool)] = []
+        for decision in decisions {
+            let filter = decision.subscription.filter
+            let isNew = session.machine.subscriptions[filter] == nil
+            if let refusal = decision.refusal {
+                self.metrics.add(.mqttDenied)
+                reasons.append(refusal)
+            } else if isNew && session.machine.subscriptions.count >= session.machine.limits.subscriptionsMax {
+                reasons.append(.quotaExceeded)
+            } else {
+                self.insert(decision.subscription, decision.interest, session)
+                granted.append((decision, isNew))
+                reasons.append(.granted(decision.subscription.options.qos))
+            }
+        }
+        let text = decisions.first { $0.refusal != nil }?.text
+        guard session.isDurable, !granted.isEmpty else { return self.acknowledge(packetID, reasons, text, granted, session) }
+        let records = granted.map { entry in
+            let subscription = entry.decision.subscription
+            return BrokerSubscriptionRecord(
+                session: session.number, filter: subscription.filter.text, options: subscription.options.rawValue, subscriptionID: subscription.id)
+        }
+        let interests = granted.compactMap { self.durableInterest($0.decision.subscription, $0.decision.interest, session) }
+        let filters = Set(granted.map(\.decision.subscription.filter.text))
+        let (key, user, queue, shard, taken, answers) = (session.key, session.owner.user, self.broker.queue, self.shard, granted, reasons)
+        self.broker.writes.rows(loop: shard.loop) { store in
+            for record in records { try store.putBrokerSubscription(record) }
+            guard let user else { return }
+            queue.removeInterests(key: key, user: user) { filters.contains($0.filter) }
+            for interest in interests { queue.add(interest, user: user) }
+        } completion: { result in
+            shard.assumeIsolated { shard in
+                shard.mqtt?.perform { [mqtt = shard.mqtt] in
+                    guard let mqtt, let session = mqtt.byKey[key] else { return }
+                    if case .failure(let error) = result {
+                        for entry in taken { mqtt.remove(entry.decision.subscription.filter, session) }
+                        let failed = answers.map { $0.isFailure ? $0 : MQTTReason.unspecifiedError }
+                        return mqtt.acknowledge(packetID, failed, error.detail, [], session)
+                    }
+                    mqtt.acknowledge(packetID, answers, text, taken, session)
+                }
+            }
+        }
+    }
+
+    private func acknowledge(
+        _ packetID: UInt16, _ reasons: [MQTTReason], _ text: String?, _ granted: [(decision: SubscriptionDecision, isNew: Bool)],
+        _ session: BrokerSession
+    ) {
+        session.machine.suback(packetID, reasons, text: text)
+        // SUBACK first: clients rely on it.
+        for entry in granted { self.startRetained(entry.decision, isNew: entry.isNew, session) }
+        self.touch(session)
+    }
+
+    // MARK: - In and out of the tables
+
+    func insert(_ subscription: ClientSubscription, _ interest: ChatInterest?, _ session: BrokerSession) {
+        let filter = subscription.filter
+        if session.machine.subscriptions.updateValue(subscription, forKey: filter) == nil { self.broker.statistics.add(.subscriptions, 1) }
+        if let interest {
+            if session.interests.isEmpty, let user = session.owner.user { self.chatSessions[user, default: []].append(session) }
+            session.interests[filter] = interest
+        } else if filter.isShared {
+            let member = SharedMember(shard: self.shard.index, key: session.key, number: session.number)
+            let isOnline = session.link != nil
+            self.node.home(of: filter.text).enter { $0.mqtt?.groups.join(member, subscription, isOnline: isOnline) }
+        } else {
+            self.tree.insert(filter, session, subscription)
+        }
+    }
+
+    @discardableResult
+    func remove(_ filter: TopicFilter, _ session: BrokerSession) -> Bool {
+        guard session.machine.subscriptions.removeValue(forKey: filter) != nil else { return false }
+        self.broker.statistics.add(.subscriptions, -1)
+        if session.interests.removeValue(forKey: filter) != nil {
+            if session.interests.isEmpty, let user = session.owner.user {
+                self.chatSessions[user]?.removeAll { $0 === session }
+                if self.chatSessions[user]?.isEmpty == true { self.chatSessions[user] = nil }
+            }
+        } else if filter.isShared {
+            let member = SharedMember(shard: self.shard.index, key: session.key, number: session.number)
+            self.node.home(of: filter.text).enter { $0.mqtt?.groups.leave(member, filter) }
+        } else {
+            self.tree.remove(filter, session)
+        }
+        session.retained.removeAll { $0.subscription.filter == filter }
+        return true
+    }
+
+    /// What the writer has to know to keep the chat's messages for a client that is away.
+    func durableInterest(_ subscription: ClientSubscription, _ interest: ChatInterest?, _ session: BrokerSession) -> DurableInterest? {
+        guard let interest, interest.isKept, subscription.options.qos != .atMostOnce else { return nil }
+        return DurableInterest(
+            session: session.number, shard: self.shard.index, key: session.key, filter: subscription.filter.text, interest: interest,
+            options: subscription.options, subscriptionID: subscription.id)
+    }
+
+    func unsubscribe(_ packet: MQTTUnsubscribe, _ session: BrokerSession) {
+        let reasons = packet.filters.map { self.remove($0, session) ? MQTTReason.success : .noSubscriptionExisted }
+        let packetID = packet.packetID
+        guard session.isDurable else {
+            session.machine.unsuback(packetID, reasons)
+            return self.touch(session)
+        }
+        let filters = Set(packet.filters.map(\.text))
+        let (number, key, user, queue, shard) = (session.number, session.key, session.owner.user, self.broker.queue, self.shard)
+        self.broker.writes.rows(loop: shard.loop) { store in
+            for filter in filters { try store.removeBrokerSubscription(session: number, filter: filter) }
+            if let user { queue.removeInterests(key: key, user: user) { filters.contains($0.filter) } }
+        } completion: { result in
+            shard.assumeIsolated { shard in
+                shard.mqtt?.perform { [mqtt = shard.mqtt] in
+                    guard let mqtt, let session = mqtt.byKey[key] else { return }
+                    if case .failure = result {
+                        session.machine.unsuback(packetID, reasons.map { _ in .unspecifiedError })
+                    } else {
+                        session.machine.unsuback(packetID, reasons)
+                    }
+                    mqtt.touch(session)
+                }
+            }
+        }
+    }
+
+    // MARK: - Retained messages
+
+    /// What a new subscription is owed at once [MQTT-3.3.1-9] to [MQTT-3.3.1-11]; a shared one nothing (MQTT 5 §4.8.2).
+    private func startRetained(_ decision: SubscriptionDecision, isNew: Bool, _ session: BrokerSession) {
+        let subscription = decision.subscription
+        switch subscription.options.retainHandling {
+        case .send: break
+        case .sendIfNew: if !isNew { return }
+        case .doNotSend: return
+        }
+        if subscription.filter.isShared { return }
+        if let interest = decision.interest { return self.startPresence(interest, subscription, session) }
+        if TopicAccess.firstLevel(subscription.filter) == "$SYS" { return self.sendSystem(subscription, session) }
+        var run = RetainedRun(subscription: subscription)
+        for (topic, pending) in self.pendingRetained where subscription.filter.matches(topic) {
+            run.known.insert(topic)
+            if pending.message.payload.readableBytes > 0 { self.deliverRetained(pending.message, subscription, session) }
+        }
+        session.retained.append(run)
+    }
+
+    private static let retainedPageMax = 256
+    private static let retainedPageBytesMax = 256 * 1024
+
+    /// The next page of retained messages, when the client has room for it.
+    func readRetained(_ session: BrokerSession) {
+        guard let run = session.retained.first, !session.isReadingRetained, let link = session.link else { return }
+        let window = session.machine.outbound
+        guard link.waitingBytes < self.settings.outboxBytesMax / 4, window.entries.count <= window.entriesMax / 4, !window.isBehind else {
+            // Acknowledgements touch the session; an empty outbox has to be asked for.
+            if link.waitingBytes > 0 { link.askForRoom() }
+            return
+        }
+        session.isReadingRetained = true
+        let (key, shard, filter, after) = (session.key, self.shard, run.subscription.filter, run.after)
+        self.node.store.read { store -> (page: [RetainedRecord], isLast: Bool) in
+            guard filter.hasWildcard else { return (try store.retained(topic: filter.filter).map { [$0] } ?? [], true) }
+            let page = try store.retained(
+                prefix: filter.literalPrefix, after: after, limit: Self.retainedPageMax, bytes: Self.retainedPageBytesMax)
+            return (page, page.isEmpty)
+        } completion: { result in
+            shard.enter { $0.mqtt?.retainedRead(key, filter, result) }
+        }
+    }
+
+    private func retainedRead(_ key: UInt64, _ filter: TopicFilter, _ result: Result<(page: [RetainedRecord], isLast: Bool), any Error>) {
+        self.perform {
+            guard let session = self.byKey[key] else { return }
+            session.isReadingRetained = false
+            guard let run = session.retained.first, run.subscription.filter == filter else { return self.touch(session) }
+            guard case .success(let (page, isLast)) = result else {
+                session.retained.removeFirst()
+                return self.touch(session)
+            }
+            for record in page {
+                guard let topic = try? TopicName(record.topic), filter.matches(topic), !run.known.contains(topic),
+                    let message = MessageCodec.decode(record.body)
+                else { continue }
+                self.deliverRetained(message, run.subscription, session)
+            }
+            if isLast { session.retained.removeFirst() } else if let last = page.last { session.retained[0].after = last.topic }
+            self.touch(session)
+        }
+    }
+
+    /// A message with the RETAIN flag, to the client that subscribed alone [MQTT-3.3.1-8].
+    func deliverRetained(_ message: ApplicationMessage, _ subscription: ClientSubscription, _ session: BrokerSession) {
+        let now = self.now
+        guard !message.isExpired(at: now) else { return }
+        let delivery = Delivery(
+            qos: min(message.qos, subscription.options.qos), isRetained: true, subscriptionIDs: subscription.id == 0 ? [] : [subscription.id])
+        if delivery.qos != .atMostOnce && session.isDurable {
+            self.enqueue(message, [QueueTarget(session: session.number, shard: self.shard.index, key: session.key, delivery: delivery)])
+        } else {
+            var layouts = message.layouts
+            self.deliver(message, delivery, to: session, now: now, &layouts)
+        }
+    }
+}

@@ -1,0 +1,307 @@
+package import Account
+package import MQTTCodec
+import MQTTSession
+package import NIOCore
+package import SkerryModel
+import Store
+import Synchronization
+
+/// What the broker wants of the accounts: who comes in with a name and a secret.
+package protocol MQTTAuthenticating: Sendable {
+    func authenticate(
+        name: String, secret: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping @Sendable (Result<Caller, SkerryError>) -> Void)
+}
+
+extension AccountService: MQTTAuthenticating {}
+
+/// The MQTT broker of a node: its doors for connections, and what its shards have in common.
+///
+/// A session lives on the home shard of its client id (`Node.home(of:)`), its connection on whatever loop accepted it. Subscriptions are on the
+/// session's home; a PUBLISH is told to every shard once. See `BrokerShard`, `Publication`, `QueueWriter`, `SharedGroups`.
+package final class MQTTBroker: Sendable {
+    package let node: Node
+    package let settings: BrokerSettings
+    let accounts: any MQTTAuthenticating
+    let chat: ChatService
+    let access: TopicAccess
+    let clock: BrokerClock
+    let started: UInt64
+    let queue: QueueWriter
+    let writes: BrokerWrites
+    let statistics = BrokerStatistics()
+    private let key = Atomic<UInt64>(1)
+    private let number: Atomic<Int32>
+    private let open = Atomic<Bool>(true)
+    private let ticks = Mutex<[RepeatedTask]>([])
+
+    /// Brings the broker up: loads every session that is on the disk, publishes nothing yet, and takes connections when this returns.
+    package static func start(
+        node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings
+    ) async throws -> MQTTBroker {
+        let beginning = try await node.store.read { store in
+            (clock: try store.meta(BrokerClock.metaName).flatMap { $0.bigEndian(at: 0) } ?? 0, orphans: try Self.orphans(store))
+        }
+        let broker = MQTTBroker(
+            node: node, accounts: accounts, chat: chat, settings: settings, clock: BrokerClock(node.clock, last: beginning.clock))
+        for shard in node.shards {
+            shard.enter { $0.mqtt = BrokerShard(broker: broker, shard: $0) }
+        }
+        try await broker.load()
+        for orphan in beginning.orphans { broker.number.max(orphan, ordering: .relaxed) }
+        node.commits.attach(broker.queue)
+        for orphan in beginning.orphans { broker.trim(session: orphan) }
+        for shard in node.shards { await shard.passed() }
+        broker.startTicking()
+        return broker
+    }
+
+    private init(node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings, clock: BrokerClock) {
+        self.node = node
+        self.accounts = accounts
+        self.chat = chat
+        self.settings = settings
+        self.access = TopicAccess(anonymous: settings.anonymous)
+        self.clock = clock
+        self.started = clock.now()
+        self.queue = QueueWriter(limits: settings.session, metrics: node.metrics, clock: clock)
+        self.writes = BrokerWrites(commits: node.commits, loop: node.shards[0].loop)
+        self.number = Atomic<Int32>(0)
+    }
+
+    var isOpen: Bool { self.open.load(ordering: .relaxed) }
+    func nextKey() -> UInt64 { self.key.wrappingAdd(1, ordering: .relaxed).newValue }
+    /// Numbers of durable sessions are not used again: there are 2²⁷ of them.
+    func nextNumber() -> Int32 { self.number.wrappingAdd(1, ordering: .relaxed).newValue }
+
+    private func startTicking() {
+        let tasks = self.node.shards.map { shard in
+            shard.loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+                shard.assumeIsolated { $0.mqtt?.tick() }
+            }
+        }
+        self.ticks.withLock { $0 = tasks }
+    }
+
+    // MARK: - Connections
+
+    /// A number for a new connection's link.
+    package func nextLink() -> UInt64 { self.nextKey() }
+
+    /// The first packet of a connection. The outlet hears `accepted`, or the connection is refused and closed.
+    package func connect(_ connect: MQTTConnect, _ link: MQTTLink) {
+        let terms: ConnectTerms
+        do {
+            terms = try ConnectTerms(connect, limits: self.settings.session) {
+                let id: MessageID = self.node.random.identifier()
+                return "auto-\(id)"
+            }
+        } catch {
+            return self.refuse(error, connect.version, link)
+        }
+        let home = self.node.home(of: terms.clientID)
+        guard let name = connect.userName else {
+            guard !self.access.anonymous.isEmpty else {
+                return self.refuse(ConnectRefusal(.notAuthorized, "This box wants a user name and password."), connect.version, link)
+            }
+            return home.enter { $0.mqtt?.connect(terms, nil, link) }
+        }
+        let secret = connect.password.flatMap { $0.withUnsafeReadableBytes { String(validating: $0, as: UTF8.self) } } ?? ""
+        // Answered on the session's home, so that a revocation cannot slip between the answer and the session.
+        self.accounts.authenticate(name: name, secret: secret, address: link.address, loop: home.loop) { result in
+            switch result {
+            case .success(var caller):
+                caller.session = self.node.online.nextSession()
+                let known = caller
+                home.enter { $0.mqtt?.connect(terms, known, link) }
+            case .failure(let error): self.refuse(ConnectRefusal(error), connect.version, link)
+            }
+        }
+    }
+
+    /// Everything that one read brought after CONNECT, in one crossing.
+    package func receive(_ packets: [MQTTPacket], _ link: MQTTLink, home: Shard) {
+        home.enter { $0.mqtt?.receive(packets, link) }
+    }
+
+    /// The connection is gone, whoever closed it.
+    package func disconnected(_ link: MQTTLink, home: Shard) { home.enter { $0.mqtt?.lost(link) } }
+
+    /// There is room in the connection's outbox again.
+    package func hasRoom(_ link: MQTTLink, home: Shard) { home.enter { $0.mqtt?.hasRoom(link) } }
+
+    func refuse(_ refusal: ConnectRefusal, _ version: MQTTVersion, _ link: MQTTLink) {
+        self.node.metrics.add(.mqttRefused)
+        var connack = MQTTConnack(refusal.reason)
+        if version == .v5 { connack.properties.reasonString = refusal.text }
+        var bytes = ByteBuffer()
+        MQTTEncoder.encode(.connack(connack), version: version, into: &bytes)
+        link.send(bytes, thenClose: true)
+    }
+
+    func answer(_ source: PublicationSource?, _ answer: AckAnswer) {
+        guard let source else { return }
+        source.link?.settle(1)
+        guard let exchange = source.exchange else { return }
+        self.node.shards[source.shard].enter { shard in
+            shard.mqtt?.perform { [mqtt = shard.mqtt] in mqtt?.answered(source.session, exchange, answer) }
+        }
+    }
+
+    // MARK: - Going down
+
+    /// Tells every client (0x8B), publishes the wills of sessions that end, and returns when what must survive is on the disk.
+    package func stop() async {
+        self.open.store(false, ordering: .relaxed)
+        for task in self.ticks.withLock({ $0 }) { task.cancel() }
+        for shard in self.node.shards { shard.enter { $0.mqtt?.stop() } }
+        // Wills cross to other shards and from there to the writer: two rounds let the last of them arrive.
+        for _ in 0..<2 {
+            for shard in self.node.shards { await shard.passed() }
+            await self.written()
+        }
+        for shard in self.node.shards { shard.enter { $0.mqtt = nil } }
+        for shard in self.node.shards { await shard.passed() }
+    }
+
+    /// Everything given to the writer before is done.
+    private func written() async {
+        await withCheckedContinuation { continuation in
+            self.writes.rows(loop: nil, { _ in }, completion: { _ in continuation.resume() })
+        }
+    }
+
+    // MARK: - Durable sessions
+
+    func forget(session number: Int32, key: UInt64, user: UserID?) {
+        let queue = self.queue
+        self.writes.rows(loop: nil) { store in
+            try store.removeBrokerSession(number)
+            queue.forget(session: number)
+            if let user { queue.removeInterests(key: key, user: user) }
+        } completion: { _ in
+            self.trim(session: number)
+        }
+    }
+
+    /// Empties the queue of a session that is gone, in steps that keep nobody waiting.
+    private func trim(session number: Int32) {
+        let isMore = SharedFlag(false)
+        self.writes.rows(loop: nil) { store in
+            isMore.set(try store.trimQueue(session: number, through: .max, limit: Self.trimStep) == Self.trimStep)
+        } completion: { result in
+            if case .success = result, isMore.value { self.trim(session: number) }
+        }
+    }
+
+    private static let trimStep = 1_000
+    private static let loadPage = 500
+
+    private static func orphans(_ store: any StoreReading) throws -> [Int32] {
+        var orphans: [Int32] = []
+        while true {
+            let page = try store.orphanedQueues(after: orphans.last ?? 0, limit: 1_000)
+            orphans += page
+            if page.count < 1_000 { return orphans }
+        }
+    }
+
+    private func load() async throws {
+        var after: Int32 = 0
+        while true {
+            let start = after
+            let online = self.node.online
+            let page = try await self.node.store.read { store in
+                try store.brokerSessions(after: start, limit: Self.loadPage).map { try self.load($0, store, online) }
+            }
+            for (record, loaded) in page {
+                after = record.number
+                self.number.max(record.number, ordering: .relaxed)
+                guard let loaded else {
+                    // Written by something newer, or damaged: it cannot be served, and must not be half served.
+                    self.forget(session: record.number, key: 0, user: nil)
+                    continue
+                }
+                self.queue.open(session: record.number)
+                self.remember(loaded)
+                self.node.home(of: record.clientID).enter { $0.mqtt?.load(loaded) }
+            }
+            if page.count < Self.loadPage { return }
+        }
+    }
+
+    private func load(_ record: BrokerSessionRecord, _ store: any StoreReading, _ online: OnlineRegistry) throws -> (BrokerSessionRecord, LoadedSession?) {
+        guard let state = SessionState(record.state) else { return (record, nil) }
+        var loaded = LoadedSession(
+            key: self.nextKey(), record: record, state: state, bounds: try store.queueBounds(of: record.number), subscriptions: [], held: [], cids: [:])
+        for row in try store.brokerSubscriptions(of: record.number) {
+            guard let filter = try? TopicFilter(row.filter), let options = MQTTSubscriptionOptions(rawValue: row.options) else { continue }
+            let subscription = ClientSubscription(filter, options, id: row.subscriptionID)
+            guard TopicAccess.firstLevel(filter) == "v1" else {
+                loaded.subscriptions.append((subscription, nil))
+                continue
+            }
+            // Somebody who left the conversation meanwhile has no use for the subscription.
+            guard let chat = ChatFilter(filter), let user = state.owner.user else { continue }
+            do {
+                loaded.subscriptions.append(
+                    (subscription, try ChatInterest.resolve(chat, filter, for: user, ChatReader(store, online: online))))
+            } catch is SkerryError {
+                continue
+            }
+        }
+        for row in try store.inboundPublications(of: record.number) {
+            var body = row.body
+            switch body.readInteger(as: UInt8.self) {
+            case InboundBody.message: if let message = MessageCodec.decode(body) { loaded.held.append((row.packetID, message)) }
+            case InboundBody.cid: loaded.cids[row.packetID] = String(buffer: body)
+            default: break
+            }
+        }
+        return (record, loaded)
+    }
+
+    private func remember(_ loaded: LoadedSession) {
+        guard let user = loaded.state.owner.user else { return }
+        let shard = self.node.home(of: loaded.record.clientID).index
+        for (subscription, interest) in loaded.subscriptions {
+            guard let interest, interest.isKept, subscription.options.qos != .atMostOnce else { continue }
+            self.queue.add(
+                DurableInterest(
+                    session: loaded.record.number, shard: shard, key: loaded.key, filter: subscription.filter.text, interest: interest,
+                    options: subscription.options, subscriptionID: subscription.id), user: user)
+        }
+    }
+}
+
+/// A Boolean that a job leaves for its completion.
+private final class SharedFlag: Sendable {
+    private let flag: Atomic<Bool>
+    init(_ flag: Bool) { self.flag = Atomic(flag) }
+    func set(_ flag: Bool) { self.flag.store(flag, ordering: .releasing) }
+    var value: Bool { self.flag.load(ordering: .acquiring) }
+}
+
+extension Shard {
+    /// Returns when everything entered before has run.
+    nonisolated func passed() async {
+        await withCheckedContinuation { continuation in
+            self.loop.execute { continuation.resume() }
+        }
+    }
+}
+
+extension ConnectRefusal {
+    /// A refusal of the accounts as CONNACK says it (MQTT 5 §3.2.2.2).
+    init(_ error: SkerryError) {
+        let reason: MQTTReason
+        switch error.code {
+        case .unauthenticated, .tokenExpired: reason = .badUserNameOrPassword
+        case .rateLimited: reason = .connectionRateExceeded
+        case .busy: reason = .serverBusy
+        case .unavailable, .noQuorum: reason = .serverUnavailable
+        case .forbidden, .blocked, .muted, .banned: reason = .banned
+        default: reason = .notAuthorized
+        }
+        self.init(reason, error.detail)
+    }
+}

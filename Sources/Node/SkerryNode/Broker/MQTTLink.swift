@@ -1,0 +1,102 @@
+import Account
+package import NIOCore
+import SkerryModel
+import Synchronization
+
+/// The socket's side of an MQTT connection, on the connection's loop.
+package protocol MQTTOutlet: AnyObject {
+    /// CONNECT was accepted: what the client sent behind it may be handed over.
+    func accepted(by home: Shard)
+    /// Writes and flushes; tells the link when the bytes have left.
+    func send(_ bytes: ByteBuffer)
+    /// Sends what was given before, then closes.
+    func close()
+    /// Fewer packets are under way again.
+    func resumeReading()
+}
+
+/// What an MQTT connection and the home of its session know of each other: two loops, so everything here is atomic or bound to one of them.
+package final class MQTTLink: Sendable {
+    package let id: UInt64
+    package let loop: any EventLoop
+    /// For people: lists and logs.
+    package let addressText: String
+    let address: AddressKey
+    private let outlet: NIOLoopBoundBox<(any MQTTOutlet)?>
+    /// Bytes handed to the connection that have not left yet.
+    private let waiting = Atomic<Int>(0)
+    private let wantsRoom = Atomic<Bool>(false)
+    /// Packets of the client that are not dealt with yet.
+    private let owed = Atomic<Int>(0)
+    private let isPaused = Atomic<Bool>(false)
+    private let owedMax: Int
+
+    /// To be made on the connection's loop.
+    package init(id: UInt64, loop: any EventLoop, remote: SocketAddress?, owedMax: Int, outlet: any MQTTOutlet) {
+        self.id = id
+        self.loop = loop
+        self.owedMax = owedMax
+        self.addressText = remote?.ipAddress ?? ""
+        self.address = AddressKey(remote)
+        self.outlet = NIOLoopBoundBox(outlet, eventLoop: loop)
+    }
+
+    // MARK: - On the connection's loop
+
+    /// The connection is gone: nothing reaches it any more.
+    package func detach() { self.outlet.value = nil }
+
+    /// Bytes have left. True: the home waits to hear of it.
+    package func left(_ count: Int, roomBelow bytes: Int) -> Bool {
+        let before = self.waiting.wrappingSubtract(count, ordering: .relaxed).oldValue
+        guard before - count <= bytes else { return false }
+        return self.wantsRoom.exchange(false, ordering: .acquiringAndReleasing)
+    }
+
+    /// Packets go to the home. False: enough are under way; stop reading until `resumeReading`.
+    package func owe(_ count: Int) -> Bool {
+        let now = self.owed.wrappingAdd(count, ordering: .acquiringAndReleasing).newValue
+        guard now > self.owedMax else { return true }
+        self.isPaused.store(true, ordering: .sequentiallyConsistent)
+        // They may have been settled in between, by somebody who did not see the pause.
+        guard self.owed.load(ordering: .sequentiallyConsistent) > self.owedMax / 2 else {
+            return self.isPaused.exchange(false, ordering: .sequentiallyConsistent)
+        }
+        return false
+    }
+
+    // MARK: - Anywhere
+
+    package var waitingBytes: Int { self.waiting.load(ordering: .relaxed) }
+
+    func settle(_ count: Int) {
+        guard count > 0 else { return }
+        let now = self.owed.wrappingSubtract(count, ordering: .sequentiallyConsistent).newValue
+        guard now <= self.owedMax / 2, self.isPaused.load(ordering: .sequentiallyConsistent),
+            self.isPaused.exchange(false, ordering: .sequentiallyConsistent)
+        else { return }
+        self.enter { $0.resumeReading() }
+    }
+
+    /// The home wants to hear when there is room again.
+    func askForRoom() { self.wantsRoom.store(true, ordering: .releasing) }
+
+    func accepted(by home: Shard) { self.enter { $0.accepted(by: home) } }
+
+    func send(_ bytes: ByteBuffer, thenClose closes: Bool = false) {
+        if bytes.readableBytes > 0 { self.waiting.wrappingAdd(bytes.readableBytes, ordering: .relaxed) }
+        self.enter {
+            if bytes.readableBytes > 0 { $0.send(bytes) }
+            if closes { $0.close() }
+        }
+    }
+
+    private func enter(_ body: @escaping @Sendable (any MQTTOutlet) -> Void) {
+        let outlet = self.outlet
+        if self.loop.inEventLoop {
+            if let outlet = outlet.value { body(outlet) }
+        } else {
+            self.loop.execute { if let outlet = outlet.value { body(outlet) } }
+        }
+    }
+}

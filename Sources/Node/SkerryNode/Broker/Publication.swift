@@ -1,0 +1,49 @@
+import MQTTSession
+import SkerryModel
+import Synchronization
+
+/// Who waits for the answer to a message.
+struct PublicationSource: Sendable {
+    var shard: Int
+    var session: UInt64
+    var exchange: PublishExchange?
+    var link: MQTTLink?
+}
+
+/// A message that every shard hears of once. The last of them settles it: rows for durable receivers and the retained message go to the disk in
+/// one transaction, and the publisher is answered after it; a message that needs no disk is answered at once.
+///
+/// Each shard hears the messages of one publisher in their order, and a shard settles one before it hears the next: so rows are written in
+/// that order too, whichever shard is last.
+final class Publication: Sendable {
+    struct Receivers: Sendable {
+        var waiting: Int
+        var matched = 0
+        var targets: [QueueTarget] = []
+    }
+
+    let id: UInt64
+    let message: ApplicationMessage
+    let source: PublicationSource?
+    /// The row of a QoS 2 message that goes away with what it becomes.
+    let held: (session: Int32, packetID: UInt16)?
+    private let receivers: Mutex<Receivers>
+
+    init(id: UInt64, message: ApplicationMessage, source: PublicationSource?, held: (Int32, UInt16)?, shards: Int) {
+        self.id = id
+        self.message = message
+        self.source = source
+        self.held = held
+        self.receivers = Mutex(Receivers(waiting: shards))
+    }
+
+    /// A shard has routed it. Not nil: it was the last one.
+    func routed(matched: Int, targets: [QueueTarget]) -> Receivers? {
+        self.receivers.withLock {
+            $0.waiting -= 1
+            $0.matched += matched
+            $0.targets.append(contentsOf: targets)
+            return $0.waiting == 0 ? $0 : nil
+        }
+    }
+}
