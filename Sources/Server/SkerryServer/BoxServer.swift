@@ -56,14 +56,16 @@ package enum BoxServer {
                     "kind": "\(record.kind.rawValue)", "tls": "\(record.isTLS)", "address": "\(record.address)", "port": "\(record.port)",
                 ])
         }
-        try directory.writeEndpoints(box: parts.identity.box, listeners: listeners.records)
 
         let links = LinkPrinter(bases: listeners.webBases)
         let commands = ControlCommands(node: parts.node, accounts: parts.accounts, control: parts.control, links: links) { link in
             try? directory.writeClaim(link)
         }
         try await Self.invite(commands, parts, directory, logger)
-        let control = ControlSocket(directory: directory, group: group, limits: settings.limits, commands: commands, logger: logger)
+        let control = ControlSocket(directory: directory, group: group, limits: settings.limits, commands: commands, logger: logger) {
+            // Last of all: whoever waits for this file finds the listeners, the claim link and the control socket there.
+            try directory.writeEndpoints(box: parts.identity.box, listeners: listeners.records)
+        }
         logger.notice("ready", metadata: ["box": "\(parts.identity.box)", "version": "\(SkerryVersion.text)", "web": "\(links.bases.first ?? "-")"])
 
         var configuration = ServiceGroupConfiguration(

@@ -21,6 +21,8 @@ struct ControlSocket: Service {
     let limits: Limits
     let commands: ControlCommands
     let logger: Logger
+    /// Runs once the socket takes requests.
+    let opened: @Sendable () throws -> Void
 
     private static let secondsMax: Int64 = 30
 
@@ -34,6 +36,7 @@ struct ControlSocket: Service {
                 }
             }
         chmod("\(self.directory.path)/\(RunDirectory.socketName)", 0o600)
+        try self.opened()
         try await withGracefulShutdownHandler {
             try await server.executeThenClose { connections in
                 await withDiscardingTaskGroup { tasks in
