@@ -1,5 +1,5 @@
 /// Why a text is no topic name or no topic filter (MQTT 5 §4.7, §4.8.2; MQTT 3.1.1 §4.7). Never holds the text.
-package enum TopicError: Error, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+package enum TopicError: String, Error, Sendable, Hashable, CaseIterable, CustomStringConvertible {
     /// A name or filter has at least one character [MQTT-4.7.3-1].
     case empty
     /// Over 65,535 bytes [MQTT-4.7.3-3].

@@ -44,7 +44,7 @@ package struct TopicFilter: Sendable, CustomStringConvertible {
 
     /// Every topic that matches starts with these bytes: what a scan of retained messages can be limited to.
     ///
-    /// "a/+/b" gives "a/"; "a/#" gives "a", because it matches its parent level too [MQTT-4.7.1-2].
+    /// "a/+/b" gives "a/"; "a/#" gives "a", because it matches its parent level too (§4.7.1.2).
     package var literalPrefix: String {
         guard self.hasWildcard else { return self.filter }
         let utf8 = self.filter.utf8

@@ -21,7 +21,7 @@ package struct TopicLevel: Sendable, Hashable, CustomStringConvertible {
     package func hash(into hasher: inout Hasher) { hasher.combine(self.fingerprint) }
 }
 
-/// The levels of a topic or filter, first to last; "a//b" has three, the second empty [MQTT-4.7.1-1].
+/// The levels of a topic or filter, first to last; "a//b" has three, the second empty (MQTT 5 §4.7.1.1).
 package struct TopicLevels: Sequence, IteratorProtocol, Sendable {
     private var rest: Substring?
 

@@ -55,7 +55,7 @@ package final class SubscriptionTree<Subscriber: Hashable, Options> {
     }
 
     /// Appends the subscriptions that want `topic`: one entry for each matching filter, so a subscriber with overlapping filters comes more
-    /// than once [MQTT-3.3.5-1]; of a shared subscription the whole group, from which the caller chooses one [MQTT-4.8.2-4].
+    /// than once [MQTT-3.3.4-2]; of a shared subscription the whole group, from which the caller chooses one (§4.8.2).
     package func match(_ topic: TopicName, into matches: inout Matches) {
         if !self.literals.isEmpty, let subscribers = self.literals[TopicLevel(Substring(topic.text))] { subscribers.append(to: &matches) }
         guard !self.root.isEmpty else { return }

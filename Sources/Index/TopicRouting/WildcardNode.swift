@@ -8,7 +8,7 @@ final class WildcardNode<Subscriber: Hashable, Options> {
     private var anyLevel: WildcardNode?
     /// Of the filter that ends here.
     private var here = Subscribers<Subscriber, Options>()
-    /// Of the filter that ends with `#` below here; it wants this level too [MQTT-4.7.1-2].
+    /// Of the filter that ends with `#` below here; it wants this level too (§4.7.1.2).
     private var below = Subscribers<Subscriber, Options>()
 
     var isEmpty: Bool { self.children.isEmpty && self.anyLevel == nil && self.here.isEmpty && self.below.isEmpty }

@@ -49,8 +49,8 @@ extension PacketReader {
         guard isValid else { throw self.error(.malformedPacket, .connectFlags) }
         // Will QoS 3 [MQTT-3.1.2-12].
         guard !hasWill || flags & 0x18 != 0x18 else { throw self.error(.malformedPacket, .qos) }
-        // A password needs a user name in 3.1.1 [MQTT-3.1.2-22 there]; version 5 lifted that.
-        guard version != .v311 || flags & 0xC0 != 0x40 else { throw self.error(.malformedPacket, .connectFlags) }
+        // A password needs a user name [MQTT-3.1.2-22 in 3.1.1]; version 5 lifted that.
+        guard version == .v5 || flags & 0xC0 != 0x40 else { throw self.error(.malformedPacket, .connectFlags) }
     }
 
     private mutating func will(_ flags: UInt8, _ version: MQTTVersion) throws(MQTTDecodeError) -> MQTTWill {
