@@ -11,6 +11,8 @@ extension BrokerShard {
     /// A client has proved who it is; its session's home decides the rest. Two connections with one client id meet here, one after the other.
     func connect(_ terms: ConnectTerms, _ caller: Caller?, _ link: MQTTLink) {
         self.perform {
+            // Its socket went while the password was being checked; `lost` for it is behind us or never comes.
+            if link.isAbandoned { return }
             let owner = caller.map { SessionOwner.user($0.user) } ?? .anonymous
             if let refusal = self.refusal(terms, owner) { return self.broker.refuse(refusal, terms.version, link) }
             if let old = self.sessions[terms.clientID] {

@@ -35,8 +35,10 @@ package final class MQTTBroker: Sendable {
     private let ticks = Mutex<[RepeatedTask]>([])
 
     /// Brings the broker up: loads every session that is on the disk, publishes nothing yet, and takes connections when this returns.
+    ///
+    /// - Parameter hasTimer: false for a test or simulation, which calls `tick` itself.
     package static func start(
-        node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings
+        node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings, hasTimer: Bool = true
     ) async throws -> MQTTBroker {
         let beginning = try await node.store.read { store in
             (clock: try store.meta(BrokerClock.metaName).flatMap { $0.bigEndian(at: 0) } ?? 0, orphans: try Self.orphans(store))
@@ -51,7 +53,7 @@ package final class MQTTBroker: Sendable {
         node.commits.attach(broker.queue)
         for orphan in beginning.orphans { broker.trim(session: orphan) }
         for shard in node.shards { await shard.passed() }
-        broker.startTicking()
+        if hasTimer { broker.startTicking() }
         return broker
     }
 
@@ -81,6 +83,14 @@ package final class MQTTBroker: Sendable {
         }
         self.ticks.withLock { $0 = tasks }
     }
+
+    /// A second has passed: keep-alives, wills, expiry, `$SYS`.
+    package func tick() {
+        for shard in self.node.shards { shard.enter { $0.mqtt?.tick() } }
+    }
+
+    /// The largest packet a client may send.
+    package var packetBytesMax: Int { self.settings.session.packetBytesMax }
 
     // MARK: - Connections
 
@@ -125,6 +135,12 @@ package final class MQTTBroker: Sendable {
 
     /// The connection is gone, whoever closed it.
     package func disconnected(_ link: MQTTLink, home: Shard) { home.enter { $0.mqtt?.lost(link) } }
+
+    /// The connection went before its CONNECT was decided: wherever its session is, or comes to be, it is lost.
+    package func abandoned(_ link: MQTTLink) {
+        link.abandon()
+        for shard in self.node.shards { shard.enter { $0.mqtt?.lost(link) } }
+    }
 
     /// There is room in the connection's outbox again.
     package func hasRoom(_ link: MQTTLink, home: Shard) { home.enter { $0.mqtt?.hasRoom(link) } }

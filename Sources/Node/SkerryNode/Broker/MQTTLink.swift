@@ -29,6 +29,7 @@ package final class MQTTLink: Sendable {
     /// Packets of the client that are not dealt with yet.
     private let owed = Atomic<Int>(0)
     private let isPaused = Atomic<Bool>(false)
+    private let isGone = Atomic<Bool>(false)
     private let owedMax: Int
 
     /// To be made on the connection's loop.
@@ -80,6 +81,10 @@ package final class MQTTLink: Sendable {
 
     /// The home wants to hear when there is room again.
     func askForRoom() { self.wantsRoom.store(true, ordering: .releasing) }
+
+    /// The connection is gone, and its CONNECT may still be under way: whoever decides it must let it be.
+    func abandon() { self.isGone.store(true, ordering: .sequentiallyConsistent) }
+    var isAbandoned: Bool { self.isGone.load(ordering: .sequentiallyConsistent) }
 
     func accepted(by home: Shard) { self.enter { $0.accepted(by: home) } }
 
