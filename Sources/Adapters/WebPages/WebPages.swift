@@ -11,8 +11,8 @@ package enum WebPages {
         for method in [HTTPRequest.Method.get, .head] {
             router.on("", method: method) { request, _ in Self.page("index.html", for: request) }
             router.on("admin", method: method) { request, _ in Self.page("admin.html", for: request) }
-            router.on("assets/:name", method: method) { request, context in
-                Self.page(context.parameters.get("name") ?? "", for: request)
+            router.on("assets/**", method: method) { request, context in
+                Self.page(context.parameters.getCatchAll().joined(separator: "/"), for: request)
             }
             router.on("**", method: method) { request, _ in
                 // The interface's own answer to a wrong address is a problem document, which is not ours to write.

@@ -51,13 +51,27 @@ func literal(_ text: String) -> String {
     return result
 }
 
+/// Scripts and styles without indentation, empty lines and comments that have a line to themselves: nothing a browser needs, a tenth of the bytes.
+func compact(_ text: String, of path: String) -> String {
+    let isScript = path.hasSuffix(".js")
+    guard isScript || path.hasSuffix(".css") else { return text }
+    var result = ""
+    for line in text.split(separator: "\n") {
+        let trimmed = line.drop { $0 == " " }
+        if isScript, line.count(where: { $0 == "`" }) % 2 != 0 { fail("\(path): a template literal over several lines would lose its indentation") }
+        if isScript ? trimmed.hasPrefix("//") || trimmed.hasPrefix("/**") && trimmed.hasSuffix("*/") : trimmed.hasPrefix("/*") && trimmed.hasSuffix("*/") { continue }
+        if !trimmed.isEmpty { result += trimmed + "\n" }
+    }
+    return result
+}
+
 guard CommandLine.arguments.count >= 2 else { fail("usage: AssetsTool OUTPUT FILE…") }
 var source = "// Made from the files in Assets by AssetsTool; change those.\nextension Asset {\n    static let files: [(name: String, content: StaticString)] = [\n"
 for path in CommandLine.arguments.dropFirst(2) {
     let bytes = read(path)
     guard let text = String(validating: bytes, as: UTF8.self) else { fail("\(path) is not UTF-8 text; only text can be embedded") }
     let name = path.split(separator: "/").last.map(String.init) ?? path
-    source += "        (\"\(literal(name))\", \"\(literal(text))\"),\n"
+    source += "        (\"\(literal(name))\", \"\(literal(compact(text, of: path)))\"),\n"
 }
 source += "    ]\n}\n"
 
