@@ -175,7 +175,7 @@ struct ChatRoutes {
             let isSelf: Bool
             switch try request.user("user") {
             case .id(let id): isSelf = id == caller.user
-            case .name(let key): isSelf = key == caller.name.lowercased()
+            case .name(let key): isSelf = key == UserName.key(of: caller.name)
             }
             let verb: ChatVerb = isSelf ? .leave : .remove
             let body = try await self.chat.perform(try verb.request(fields, limits: self.limits), as: caller)

@@ -67,7 +67,7 @@ extension AccountService {
         let (now, online) = (self.node.clock.wall(), self.node.online)
         return try await self.read { store in
             try Self.administrator(actor, store)
-            let rows = try store.users(prefix: prefix.lowercased(), after: (after ?? "").lowercased(), limit: limit + 1)
+            let rows = try store.users(prefix: UserName.key(of: prefix), after: UserName.key(of: after ?? ""), limit: limit + 1)
             let items = try rows.prefix(limit).map {
                 UserSummary(user: $0, isOnline: online.isOnline($0.id), devices: try store.devices(of: $0.id, now: now).count)
             }

@@ -87,7 +87,7 @@ extension AccountService {
     static func find(_ name: String, _ store: any StoreReading) throws -> UserRecord? {
         if let id = UserID(text: name), let user = try store.user(id) { return user }
         guard name.utf8.count <= 160 else { return nil }
-        return try store.user(nameKey: name.lowercased())
+        return try store.user(nameKey: UserName.key(of: name))
     }
 
     // MARK: Limits

@@ -23,5 +23,5 @@ struct LoginLimiter: Sendable {
     }
 
     /// A key takes bounded memory, whatever was given as a name.
-    private static func key(_ name: String) -> String { String(decoding: name.lowercased().utf8.prefix(128), as: UTF8.self) }
+    private static func key(_ name: String) -> String { String(decoding: UserName.key(of: name.prefix(128)).utf8.prefix(128), as: UTF8.self) }
 }
