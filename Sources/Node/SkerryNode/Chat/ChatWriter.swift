@@ -29,9 +29,11 @@ struct ChatWriter {
             return Self.receipt(id, cid, conversation, row.order, isDuplicate: true)
         }
         let isNew = try other != nil && log.store.conversation(conversation) == nil
-        if !isNew { try MessageRules.send(try self.facts(conversation, log.store)) }
+        let facts = try self.facts(conversation, log.store)
+        if !isNew { try MessageRules.send(facts) }
         if let replyTo {
-            guard let row = try log.store.message(replyTo), row.conversation == conversation else {
+            let since = facts.membership?.since
+            guard let row = try log.store.message(replyTo), row.conversation == conversation, since.map({ row.order > $0 }) ?? true else {
                 throw SkerryError(.payloadInvalid, "replyTo names no message of this conversation.", field: "replyTo")
             }
         }
@@ -61,7 +63,7 @@ struct ChatWriter {
         try MessageRules.edit(message, by: membership)
         try MessageRules.send(facts)
         let order = try log.append(.edit(change, text: text))
-        try self.push(.edit(change, text: text, order), in: change.conversation, &log)
+        try self.push(.edit(change, text: text, order), of: message, in: change.conversation, &log)
         return Self.changed(id, order)
     }
 
@@ -71,7 +73,7 @@ struct ChatWriter {
         try MessageRules.recall(message, in: conversation, by: membership)
         if let recall = try log.store.recall(of: id) { return Self.changed(id, recall.stamp) }
         let order = try log.append(.recall(change))
-        try self.push(.recall(change, order), in: change.conversation, &log)
+        try self.push(.recall(change, order), of: message, in: change.conversation, &log)
         return Self.changed(id, order)
     }
 
@@ -84,7 +86,7 @@ struct ChatWriter {
         try MessageRules.react(message, by: membership, present: mine == nil ? reactions.count : 0, limits: self.limits)
         if let mine, mine.isOn == isOn { return Self.changed(id, mine.stamp) }
         let order = try log.append(.reaction(change, emoji: emoji, isOn: isOn))
-        try self.push(.reaction(change, emoji: emoji, isOn: isOn, order), in: change.conversation, &log)
+        try self.push(.reaction(change, emoji: emoji, isOn: isOn, order), of: message, in: change.conversation, &log)
         return Self.changed(id, order)
     }
 
@@ -301,11 +303,14 @@ struct ChatWriter {
         }
     }
 
-    /// Pushes a change to every member, in the frame all of them share.
-    private func push(_ change: ChangeView, in conversation: ConversationID, own: Bool = false, _ log: inout LogTransaction) throws {
+    /// Pushes a change to every member, in the frame all of them share; what happens to a message only to those who may see the message.
+    private func push(
+        _ change: ChangeView, of message: MessageFacts? = nil, in conversation: ConversationID, own: Bool = false, _ log: inout LogTransaction
+    ) throws {
         let cursor = try log.cursorToken()
         let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: nil) }
-        var push = ChatPush(audience: try log.members(of: conversation), conversation: conversation, frame: frame)
+        let audience = try message.map { try log.members(of: conversation, seeing: $0.order) } ?? log.members(of: conversation)
+        var push = ChatPush(audience: audience, conversation: conversation, frame: frame)
         if own { push.own = (self.caller.user, ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: self.caller.user) }) }
         log.events.append(.push(push))
     }

@@ -24,9 +24,15 @@ package final class LogWriter: @unchecked Sendable {
     /// Entries appended so far, committed or not: tells whether a job has written.
     private(set) var appended: UInt64 = 0
     /// Members of conversations lately written to, so that a message to a large group does not read its rows again.
-    private var members: [ConversationID: [UserID]] = [:]
+    private var members: [ConversationID: [Member]] = [:]
     private let membersMax = 1_024
     private let online: OnlineRegistry
+
+    /// Who is in a conversation, and from where on.
+    struct Member {
+        var user: UserID
+        var since: Order?
+    }
 
     package init(box: BoxID, clock: NodeClock, random: NodeRandom, online: OnlineRegistry) {
         self.box = box
@@ -85,9 +91,9 @@ package final class LogWriter: @unchecked Sendable {
 
     func isOnline(_ user: UserID) -> Bool { self.online.isOnline(user) }
 
-    func members(of conversation: ConversationID, _ store: any StoreTransaction) throws -> [UserID] {
+    func members(of conversation: ConversationID, _ store: any StoreTransaction) throws -> [Member] {
         if let members = self.members[conversation] { return members }
-        let members = try store.memberships(in: conversation).filter(\.isMember).map(\.user)
+        let members = try store.memberships(in: conversation).filter(\.isMember).map { Member(user: $0.user, since: $0.since) }
         if self.members.count >= self.membersMax { self.members.removeAll() }
         self.members[conversation] = members
         return members
@@ -143,7 +149,12 @@ package struct LogTransaction {
     }
 
     /// Who is in the conversation at this point of the log: the audience of whatever is written now.
-    package func members(of conversation: ConversationID) throws -> [UserID] { try self.log.members(of: conversation, self.store) }
+    package func members(of conversation: ConversationID) throws -> [UserID] { try self.log.members(of: conversation, self.store).map(\.user) }
+
+    /// Who of them sees what stands at `order`: what happens to a message is not for members who came after it.
+    package func members(of conversation: ConversationID, seeing order: Order) throws -> [UserID] {
+        try self.log.members(of: conversation, self.store).filter { member in member.since.map { order > $0 } ?? true }.map(\.user)
+    }
     package func isOnline(_ user: UserID) -> Bool { self.log.isOnline(user) }
 
     /// Where a client stands that has seen everything up to here.
