@@ -185,7 +185,7 @@ def test_random_bytes_on_the_http_port_never_bring_it_down(box, rng):
 
 @pytest.mark.parametrize("path", ["/v1/conversations/%s/messages", "/v1/conversations/%s", "/v1/messages/%s", "/v1/me/devices/%s", "/v1/blocks/%s", "/v1/admin/users/%s"])
 def test_ids_of_every_shape_are_refused_alike(box, witness, path):
-    for id in ("x", "%00", "%ff%fe", "a" * 26, "A" * 26, "a" * 27, "a" * 5_000, "@", "@%00", "@" + "a" * 300, "%2e%2e%2f", "1", "-1", "%F0%9F%8C%8A", "a%20b", "'; DROP TABLE users; --"):
+    for id in ("x", "%00", "%ff%fe", "a" * 25 + "0", "A" * 26, "a" * 27, "a" * 5_000, "@", "@%00", "@" + "a" * 300, "%2e%2e%2f", "1", "-1", "%F0%9F%8C%8A", "a%20b", "'; DROP TABLE users; --"):
         for method in ("GET", "DELETE", "PATCH", "PUT", "POST"):
             answer = witness.ann.rest.request(method, path % id, json={} if method not in ("GET", "DELETE") else None)
             assert answer.status_code < 500 or answer.status_code == 503, f"{method} {path % id}: {answer.status_code} {answer.text}"

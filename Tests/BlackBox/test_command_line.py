@@ -107,10 +107,9 @@ def test_the_default_settings_file_is_accepted_as_it_is(tmp_path, new_box):
 
 
 def test_chosen_ports_are_published_and_written_to_the_log(box):
-    assert {listener["kind"] for listener in box.endpoints["listeners"]} == {"http", "https", "mqtt", "mqtts"}
+    assert {(listener["kind"], listener["tls"]) for listener in box.endpoints["listeners"]} == {("http", False), ("http", True), ("mqtt", False), ("mqtt", True)}
     for listener in box.endpoints["listeners"]:
         assert listener["address"] == "127.0.0.1" and listener["port"] > 0
-        assert listener["tls"] == listener["kind"].endswith("s")
         assert str(listener["port"]) in box.log()
     assert box.endpoints["http"] == box.url
 
@@ -150,7 +149,7 @@ def test_the_claim_link_is_a_secret_of_the_directory_and_vanishes_with_the_claim
     path = box.directory / "run" / "claim.link"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text().count("\n") == 1
-    assert re.search(r"/#/claim/sc_[a-z2-7]{52}$", box.claim_link())
+    assert re.search(r"/#/claim/sc_[0-9a-v]{52}$", box.claim_link())
     assert box.admin
     eventually(lambda: not path.exists(), "the claim link is removed")
 
@@ -160,7 +159,7 @@ def test_the_claim_link_can_be_opened_again_until_the_box_is_claimed(new_box):
     first = box.claim_token()
     result = box.cli("claim")
     assert result.returncode == 0, result.stderr
-    second = re.search(r"sc_[a-z2-7]{52}", result.stdout).group()
+    second = re.search(r"sc_[0-9a-v]{52}", result.stdout).group()
     assert second != first
     is_problem(box.rest().post("/v1/claim", {"token": first, "name": "eve", "password": "long enough"}), 410, "gone")
     ok(box.rest().post("/v1/claim", {"token": second, "name": "ann", "password": "long enough"}))
@@ -183,7 +182,7 @@ def test_users_are_added_listed_locked_and_reset(new_box):
     assert re.search(r"\bann\b.*\badmin\b", listed.stdout) and re.search(r"\bbob\b.*\buser\b", listed.stdout), listed.stdout
 
     again = box.cli("user", "add", "BOB", "--password-stdin", input="another word\n")
-    assert again.returncode > 0 and "BOB" in again.stderr
+    assert again.returncode > 0 and "name" in again.stderr
 
     chat = bob.chat()
     locked = box.cli("user", "lock", "bob")
@@ -193,7 +192,7 @@ def test_users_are_added_listed_locked_and_reset(new_box):
 
     reset = box.cli("user", "reset", "ann")
     assert reset.returncode == 0, reset.stderr
-    token = re.search(r"sr_[a-z2-7]{52}", reset.stdout).group()
+    token = re.search(r"sr_[0-9a-v]{52}", reset.stdout).group()
     login = ok(box.rest().post("/v1/reset", {"token": token, "password": "a new password"}))
     assert login["name"] == "ann"
     is_problem(box.rest().post("/v1/login", {"name": "ann", "password": "correct horse"}), 401, "unauthenticated")
@@ -205,10 +204,10 @@ def test_a_token_made_on_the_command_line_opens_the_door(new_box):
     result = box.cli("token", "sensor")
     assert result.returncode == 0, result.stderr
     token = result.stdout.strip().splitlines()[-1]
-    assert re.fullmatch(r"sk_[a-z2-7]{52}", token)
+    assert re.fullmatch(r"sk_[0-9a-v]{52}", token)
     assert ok(box.rest(token).get("/v1/me"))["name"] == "sensor"
     unknown = box.cli("token", "nobody")
-    assert unknown.returncode > 0 and unknown.stdout == "" and "nobody" in unknown.stderr
+    assert unknown.returncode > 0 and unknown.stdout == "" and unknown.stderr
 
 
 def test_passwords_are_taken_from_standard_input_only(new_box):
@@ -222,12 +221,27 @@ def test_passwords_are_taken_from_standard_input_only(new_box):
     assert "secret123" not in box.log()
 
 
-def test_administration_without_a_running_box_says_what_to_do(tmp_path):
-    (tmp_path / "data").mkdir()
-    for verb in (("user", "list"), ("claim",), ("token", "ann")):
-        result = run_cli(*verb, "--data", str(tmp_path / "data"))
-        assert result.returncode > 0, verb
-        assert result.stderr.strip() and "Fatal error" not in result.stderr, result.stderr
+def test_administration_works_on_the_directory_of_a_box_that_does_not_run(new_box):
+    box = new_box()
+    ann = box.person("ann")
+    box.stop()
+    listed = box.cli("user", "list")
+    assert listed.returncode == 0 and ann.name in listed.stdout, listed.stderr
+    token = box.cli("token", ann.name)
+    assert token.returncode == 0, token.stderr
+    assert box.cli("user", "add", "late", "--password-stdin", input="correct horse\n").returncode == 0
+    for verb in ("online", "status"):
+        result = box.cli(verb)
+        assert result.returncode > 0 and "skerry serve" in result.stderr, result.stderr
+    box.start()
+    assert ok(box.rest(token.stdout.strip().splitlines()[-1]).get("/v1/me"))["name"] == ann.name
+    assert Person(box, "late", "correct horse").id
+
+
+def test_administration_of_nothing_says_so(tmp_path):
+    for number, verb in enumerate((("check",), ("token", "ann"), ("user", "lock", "ann"), ("online",), ("status",))):
+        result = run_cli(*verb, "--data", str(tmp_path / f"nothing{number}" / "there"))
+        assert result.returncode > 0 and result.stderr.startswith("skerry: "), f"{verb}: {result.returncode} {result.stderr} {result.stdout}"
 
 
 def test_check_finds_a_sound_box_sound_while_it_runs_and_when_it_does_not(new_box):

@@ -2,6 +2,7 @@
 
 import random
 
+from harness import eventually
 from harness.chat import new_cid
 
 
@@ -24,7 +25,7 @@ def test_what_was_said_while_away_comes_with_sync(box):
     with ann.chat() as a:
         conv = a.text("@" + bob.name, "first")["conv"]
         with bob.chat() as b:
-            b.message(a.push("msg")["mid"])
+            b.message(a.text(conv, "second")["mid"])
             b.barrier()
             cursor = b.cursor
         acks = [a.text(conv, f"line {n}") for n in range(30)]
@@ -61,10 +62,11 @@ def test_the_cursor_of_hello_joins_sync_and_live_without_a_gap(box):
             for _ in range(40):
                 pending.append(a.start("send", conv=conv, cid=new_cid(), kind="text", text="after"))
             acked = {a.reply(id)["mid"] for id in pending}
-            b.barrier()
-            live = [p["d"]["mid"] for p in b.pushes if p.get("t") == "msg"]
             synced = [i["d"]["mid"] for i in items if i["t"] == "msg"]
-            assert acked <= set(live) | set(synced)
+            live = lambda: [p["d"]["mid"] for p in list(b.pushes) if p.get("t") == "msg"]
+            eventually(lambda: acked <= set(live()) | set(synced), "every message came live or with sync")
+            b.barrier()
+            live = live()
             assert len(live) == len(set(live)), "a live push came twice"
             assert len(synced) == len(set(synced)), "sync gave a message twice"
 

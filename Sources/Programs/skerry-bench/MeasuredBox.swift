@@ -106,7 +106,7 @@ final class MeasuredBox {
     private static func ports(_ text: String) -> (Int, Int)? {
         let compact = text.filter { !" \n\t".contains($0) }
         func port(_ kind: String) -> Int? {
-            for piece in compact.split(separator: "{") where piece.contains("\"kind\":\"\(kind)\"") {
+            for piece in compact.split(separator: "{") where piece.contains("\"kind\":\"\(kind)\"") && !piece.contains("\"tls\":true") {
                 return JSONText.number("port", in: piece)
             }
             return nil

@@ -134,8 +134,9 @@ class Box:
     # MARK: where it listens
 
     def port(self, kind: str) -> int:
+        """The port of `http`, `https`, `mqtt` or `mqtts`."""
         for listener in self.endpoints["listeners"]:
-            if listener["kind"] == kind:
+            if listener["kind"] + ("s" if listener["tls"] else "") == kind:
                 return listener["port"]
         raise AssertionError(f"no {kind} listener among {self.endpoints['listeners']}")
 

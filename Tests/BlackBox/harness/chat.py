@@ -43,7 +43,7 @@ class Chat:
         options.setdefault("subprotocols", [SUBPROTOCOL])
         options.setdefault("compression", None)
         # `ping_interval`: the chat has its own heartbeat. `max_size`: a page of sync is larger than what a client may send.
-        self.socket = connect(url, open_timeout=20, close_timeout=5, ping_interval=None, proxy=None, max_size=16 << 20, max_queue=None, **options)
+        self.socket = connect(url, open_timeout=20, close_timeout=5, ping_interval=None, proxy=None, max_size=16 << 20, max_queue=None, legacy=True, **options)
         self.greeting: dict = {}
         self.pushes: list[dict] = []
         self.cursor: str | None = None
@@ -177,7 +177,7 @@ class Chat:
         return found[0]
 
     def barrier(self) -> None:
-        """When this returns, every push that the box sent before it is in `pushes`."""
+        """When this returns, every push that was on its way to this connection is in `pushes`; one that another client has just caused may still follow."""
         self.request("ping")
 
     # MARK: verbs

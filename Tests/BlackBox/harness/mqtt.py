@@ -180,7 +180,7 @@ class MQTTClient:
         return found[0]
 
     def barrier(self) -> None:
-        """When this returns, everything that the box had sent to this client before is in `messages`.
+        """When this returns, everything that was on its way to this client is in `messages`; what another client has just caused may still follow.
 
         Unsubscribing from nothing: its answer comes after whatever was written to this connection earlier.
         """

@@ -1,0 +1,120 @@
+"""The administrator's pages, healthy, empty and in trouble."""
+
+import secrets
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from .browser import DESKTOP, PHONE
+from .test_chat_page import fixed_box  # noqa: F401
+from .test_keyboard_and_looks import assert_contrast, assert_named
+
+
+def test_health_people_and_listeners_of_a_healthy_box(new_box, browser):
+    box = new_box()
+    page = browser().come_in(box.admin, "/admin")
+    page.see(".health h3", "Everything is fine")
+    page.see(".figure", "of 1")
+    page.screenshot("admin-overview")
+    page.click(".tabs a", "Online")
+    page.see(".empty h2", "Nobody is connected")
+    person = box.person("anna")
+    with person.chat():
+        page.see("tbody tr", person.name)
+        page.screenshot("admin-online")
+    page.see(".empty h2", "Nobody is connected")
+    page.click(".tabs a", "Listeners")
+    row = page.see("tbody tr", "HTTP")
+    assert str(box.port("http")) in page.see("table").text and row
+    page.see("tbody tr", "MQTT")
+    assert page.complaints() == []
+
+
+def test_a_user_is_added_locked_and_unlocked(box, browser):
+    name = f"zoe-{secrets.token_hex(3)}"
+    page = browser().come_in(box.admin, "/admin#/users")
+    page.click(".section-head button", "Add user")
+    page.named("Name").send_keys(name)
+    page.named("Password").send_keys("long enough")
+    page.click("dialog button[type=submit]")
+    page.see_none("dialog")
+
+    def status(text):
+        def found():
+            while not page.all("tbody tr", name) and page.all("main > button"):
+                page.all("main > button")[0].click()
+                return False
+            return page.all("tbody tr", name) and text in page.all("tbody tr", name)[0].text
+        page.until(found, f"{name} being {text}")
+
+    status("Active")
+    other = browser().open(box.url)
+    other.fill_gate(name, "long enough")
+    other.live()
+    page.named(f"Actions for {name}").click()
+    page.click(".menu button", "Lock")
+    page.click("dialog .danger", "Lock")
+    status("Locked")
+    other.see("[role=alert]")
+    other.see("input[name=password]")
+    other.fill_gate(name, "long enough")
+    other.see(".problem")
+    page.named(f"Actions for {name}").click()
+    page.click(".menu button", "Unlock")
+    status("Active")
+    other.fill_gate(name, "long enough")
+    other.live()
+    page.named(f"Actions for {name}").click()
+    page.click(".menu button", "Password reset link")
+    assert "/#/reset/" in page.see("dialog .linkbox input").get_attribute("value")
+
+
+def test_a_withdrawn_invitation_brings_nobody_in(new_box, browser):
+    box = new_box()
+    page = browser().come_in(box.admin, "/admin#/invites")
+    page.click(".section-head button", "New invitation")
+    page.named("Uses").clear()
+    page.named("Uses").send_keys("0")
+    page.click("dialog button[type=submit]")
+    page.see(".field-error", "1 to 1000")
+    page.named("Uses").clear()
+    page.named("Uses").send_keys("3")
+    page.click("dialog button[type=submit]")
+    link = page.see("dialog .linkbox input").get_attribute("value")
+    page.click("dialog .close")
+    page.see("tbody tr", "0 of 3 used")
+    page.click("tbody button", "Withdraw")
+    page.click("dialog .danger", "Withdraw")
+    page.see(".empty h2", "No open invitations")
+    browser().open(link).see("h1", "This link does not work any more")
+
+
+def test_ordinary_users_are_told_that_it_is_not_for_them(box, browser):
+    page = browser().come_in(box.person("anna"), "/admin")
+    page.see("h1", "Administrators only")
+    assert not page.all(".figure")
+
+
+def test_a_box_that_does_not_answer_is_named_and_found_again(fixed_box, browser):  # noqa: F811
+    page = browser().come_in(fixed_box.admin, "/admin")
+    page.see(".health h3", "Everything is fine")
+    fixed_box.kill()
+    page.see(".health.bad h3", "The box does not answer")
+    assert page.all(".figure"), "the last figures stay"
+    page.screenshot("admin-unreachable")
+    fixed_box.start()
+    page.see_none(".health.bad")
+
+
+@pytest.mark.parametrize("size, dark", [(PHONE, False), (DESKTOP, True)])
+def test_the_pages_fit_a_phone_in_chinese(box, browser, size, dark):
+    page = browser(language="zh-CN", size=size, dark=dark).come_in(box.admin, "/admin")
+    page.see(".health")
+    for section, label in [("overview", "概览"), ("online", "在线"), ("users", "用户"), ("invites", "邀请"), ("listeners", "监听端口")]:
+        page.open(f"{box.url}/admin#/{section}")
+        page.see(".tabs [aria-current]", label)
+        page.until(lambda: not page.all("main .note"), "the section drawn")
+        page.screenshot(f"admin-zh-{'phone' if size == PHONE else 'desktop'}-{section}")
+        assert page.js("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert_named(page)
+        assert_contrast(page)
