@@ -1,24 +1,12 @@
-/// One level of a topic or filter, compared byte by byte [MQTT-4.7.3-4]. Its hash is computed once.
+/// One level of a topic or filter, compared byte by byte [MQTT-4.7.3-4].
 package struct TopicLevel: Sendable, Hashable, CustomStringConvertible {
     package let text: Substring
-    private let fingerprint: Int
 
-    package init(_ text: Substring) {
-        self.text = text
-        var hasher = Hasher()
-        TopicBytes.hash(text.utf8, into: &hasher)
-        self.fingerprint = hasher.finalize()
-    }
+    package init(_ text: Substring) { self.text = text }
 
-    /// The same level without the text it was cut from, for keeping.
-    package var detached: TopicLevel { TopicLevel(Substring(String(self.text))) }
     package var description: String { String(self.text) }
-
-    package static func == (left: TopicLevel, right: TopicLevel) -> Bool {
-        left.fingerprint == right.fingerprint && TopicBytes.areEqual(left.text.utf8, right.text.utf8)
-    }
-
-    package func hash(into hasher: inout Hasher) { hasher.combine(self.fingerprint) }
+    package static func == (left: TopicLevel, right: TopicLevel) -> Bool { TopicBytes.areEqual(left.text.utf8, right.text.utf8) }
+    package func hash(into hasher: inout Hasher) { TopicBytes.hash(self.text.utf8, into: &hasher) }
 }
 
 /// The levels of a topic or filter, first to last; "a//b" has three, the second empty (MQTT 5 §4.7.1.1).
@@ -39,8 +27,8 @@ package struct TopicLevels: Sequence, IteratorProtocol, Sendable {
 }
 
 /// Comparison and hash by bytes, which is what MQTT means by equal.
-enum TopicBytes {
-    static func areEqual<Bytes: Collection<UInt8>>(_ left: Bytes, _ right: Bytes) -> Bool {
+package enum TopicBytes {
+    package static func areEqual<Bytes: Collection<UInt8>>(_ left: Bytes, _ right: Bytes) -> Bool {
         let viaStorage: Bool?? = left.withContiguousStorageIfAvailable { left in
             right.withContiguousStorageIfAvailable { right in left.count == right.count && left.elementsEqual(right) }
         }
@@ -48,7 +36,7 @@ enum TopicBytes {
         return left.elementsEqual(right)
     }
 
-    static func hash(_ bytes: some Collection<UInt8>, into hasher: inout Hasher) {
+    package static func hash(_ bytes: some Collection<UInt8>, into hasher: inout Hasher) {
         let isDone: Void? = bytes.withContiguousStorageIfAvailable { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
         if isDone == nil { Array(bytes).withUnsafeBytes { hasher.combine(bytes: $0) } }
         // Ends the field: "a" + "bc" is not "ab" + "c".
