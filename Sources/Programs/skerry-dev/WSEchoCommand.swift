@@ -30,6 +30,16 @@ struct WSEchoCommand: AsyncParsableCommand {
         let listener = try await EchoListener.bind(
             port: self.port, messageBytesMax: self.messageBytesMax, compresses: self.compression, loops: loops, group: group)
         print("ws-echo listens on ws://127.0.0.1:\(listener.port)/\(self.compression ? " with permessage-deflate" : "")")
+        // A script that waits for this line reads from a pipe.
+        fflush(nil)
         while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
     }
 }
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif

@@ -11,10 +11,12 @@ import Testing
         return nil
     }
 
-    @Test("an impossible byte is refused where it stands, not later", arguments: [
+    static let impossibles: [([UInt8], Int)] = [
         ([0x80], 0), ([0xC0, 0x80], 0), ([0xC1], 0), ([0xC2, 0x41], 1), ([0xE0, 0x9F], 1), ([0xE0, 0xA0, 0x7F], 2), ([0xED, 0xA0, 0x80], 1), ([0xEF, 0xBF, 0xC0], 2),
         ([0xF0, 0x8F], 1), ([0xF4, 0x90, 0x80, 0x80], 1), ([0xF5], 0), ([0xFE], 0), ([0xFF], 0), ([0x61, 0xCE, 0xBA, 0xE1, 0xBD, 0xB9, 0xCF, 0x83, 0xF8], 8),
-    ] as [([UInt8], Int)])
+    ]
+
+    @Test("an impossible byte is refused where it stands, not later", arguments: impossibles)
     func impossible(_ bytes: [UInt8], _ index: Int) {
         #expect(self.firstBad(bytes) == index)
     }
