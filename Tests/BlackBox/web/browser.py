@@ -169,7 +169,7 @@ class Browser:
     def menu(self, text: str, item: str):
         """Chooses from the menu of a message."""
         def attempt():
-            row = (self.all(".msg", text) or [None])[-1]
+            row = next((one for one in self.all(".msg") if any(part.text == text for part in one.find_elements(By.CSS_SELECTOR, ".bubble > .text"))), None)
             if row is None:
                 return False
             self.js("arguments[0].querySelector('.actions').click()", row)

@@ -103,7 +103,9 @@ function table(label, columns, rows) {
       ? h('th', { scope: 'row' }, cell) : h('td', { 'data-label': columns[index].label, class: columns[index].isTight ? 'tight' : '' }, cell))))))));
 }
 
-function linkDialog(title, text, link) {
+function linkDialog(title, text, address) {
+  // The box may not know by which address people reach it; the one of this page works at least here.
+  const link = new URL(address, location.origin).href;
   const input = h('input', { type: 'text', readonly: true, value: link, 'aria-label': title, onfocus: (event) => event.target.select() });
   const copy = button(t('copy'), { class: 'primary', autofocus: true, onclick: () => copyText(link).then(() => toast(t('copied')), () => { input.select(); toast(t('copyFailed'), 'error'); }) });
   dialog(title, h('div', { class: 'stack' }, h('p', {}, text), h('div', { class: 'linkbox' }, input, copy), qrImage(link, t('inviteQr'))), { closeLabel: t('close') });
@@ -118,7 +120,7 @@ async function overview() {
   const [free, total] = [Number(box.disk?.freeBytes), Number(box.disk?.totalBytes)];
   const isDiskLow = total > 0 && free / total < lowDiskShare;
   if (isDiskLow) problems.push(health('bad', 'alert', t('diskLow', { free: size(free), total: size(total) }), t('diskLowText')));
-  if (box.clock && !box.clock.synced) problems.push(health('warn', 'clock', t('clockUnset'), t('clockUnsetText')));
+  if (box.clock?.synced === false) problems.push(health('warn', 'clock', t('clockUnset'), t('clockUnsetText')));
   if (!(box.listeners ?? []).some(({ kind }) => /mqtt/i.test(kind))) problems.push(health('warn', 'plug', t('noMqtt'), t('noMqttText')));
   const used = total > 0 ? Math.round(100 * (1 - free / total)) : null;
   const bar = h('span', {});
@@ -134,7 +136,7 @@ async function overview() {
       figure(t('memory'), size(box.memory?.residentBytes ?? 0)),
       total > 0 ? figure(t('diskFree'), size(free), t('ofTotal', { total: size(total) }), h('div', { class: `meter ${isDiskLow ? 'warn' : ''}`, 'aria-hidden': 'true' }, bar)) : null,
       figure(t('uptime'), duration(box.uptimeSeconds ?? 0), box.started ? `${t('started')} ${fullTime(new Date(box.started))}` : null),
-      figure(t('clock'), box.clock?.synced ? t('clockSet') : t('clockNot')),
+      figure(t('clock'), box.clock?.synced === undefined ? '–' : t(box.clock.synced ? 'clockSet' : 'clockNot')),
       figure(t('version'), box.version ?? '–'),
       figure(t('box'), box.box ?? '–')),
   ];

@@ -78,12 +78,24 @@ export class Chat {
     const known = this.conversations.get(view.id);
     const conversation = Object.assign(known ?? { messages: null, hasMore: true }, view);
     for (const member of view.members) this.people.set(member.user, { name: member.name, display: member.display });
-    if (!known) this.conversations.set(view.id, conversation);
+    if (!known) { this.conversations.set(view.id, conversation); this.askPresence(view); }
     if (view.last) {
       const loaded = conversation.messages?.find((message) => message.mid === view.last.mid);
       if (loaded) conversation.last = loaded;
     }
     return conversation;
+  }
+
+  /** People one did not share a conversation with before: the box told nothing about them yet. */
+  askPresence({ members }) {
+    if (!this.link.isLive) return;
+    const users = members.map(({ user }) => user).filter((user) => user !== this.me.id && !this.presence.has(user)).slice(0, 200);
+    if (!users.length) return;
+    this.request('presence', { users }).then(({ items }) => {
+      for (const item of items) this.presence.set(item.user, item);
+      this.on.list();
+      if (this.open) this.on.thread(this.open);
+    }).catch(() => {});
   }
 
   async refresh(conv) {

@@ -189,7 +189,7 @@ export function roving(container, selector, columns = 1) {
 }
 
 export function menu(anchor, items, header) {
-  const list = h('div', { class: 'menu', role: 'menu' });
+  const list = h('div', { class: 'menu', role: 'menu', 'aria-label': anchor.getAttribute('aria-label') });
   const box = popup(anchor, [header, list].filter(Boolean));
   for (const item of items) {
     list.append(h('button', {
