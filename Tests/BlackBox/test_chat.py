@@ -179,9 +179,10 @@ def test_both_people_see_one_conversation_and_one_order(two):
     assert {m["mid"] for m in of_a} == {ack["mid"] for ack in acks}
     assert [m["text"] for m in of_a if m["from"] == ann.id] == [f"a{n}" for n in range(50)]
     for chat in (a, b):
+        live = lambda: [p["d"]["order"] for p in list(chat.pushes) if p.get("t") == "msg"]
+        eventually(lambda: len(live()) >= 100, "all are shown")
         chat.barrier()
-        live = [p["d"]["order"] for p in chat.pushes if p.get("t") == "msg"]
-        assert live == sorted(live) and len(live) == 100
+        assert live() == sorted(live()) and len(live()) == 100
 
 
 def test_a_direct_conversation_is_made_once(two):
