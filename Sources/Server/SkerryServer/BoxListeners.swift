@@ -31,11 +31,12 @@ struct BoxListeners: Service {
         let tls = needsTLS ? try parts.identity.makeTLSContext(certificatePath: settings.tls.certificate, keyPath: settings.tls.key) : nil
 
         let chat = ChatListener(node: parts.node, chat: parts.chat, accounts: parts.accounts, keepers: keepers)
-        let routes = [chat.route(compresses: settings.webSocket.compresses)]
+        let mqtt = { @Sendable (channel: any Channel) in MQTTConnectionHandler(broker: parts.broker, keeper: keepers[channel.eventLoop]) }
+        let routes = [chat.route(compresses: settings.webSocket.compresses)] + Self.mqttRoutes(parts, keepers, mqtt)
         let responder = Self.responder(parts, logger)
 
         var ports: [HTTPPort] = []
-        let sockets: [SocketListener] = []
+        var sockets: [SocketListener] = []
         var opened: [ListenerRecord] = []
         do {
             for (kind, listener, hint, context) in [("http", settings.http, Self.hints.http, nil), ("https", settings.https, Self.hints.https, tls)]
@@ -45,6 +46,15 @@ struct BoxListeners: Service {
                     tls: context, routes: routes, keepers: keepers, responder: responder, logger: logger)
                 ports.append(port)
                 opened.append(ListenerRecord(kind: .http, address: port.listener.address, port: port.listener.port, isTLS: context != nil))
+            }
+            for (kind, listener, hint, context) in [("mqtt", settings.mqtt, Self.hints.mqtt, nil), ("mqtts", settings.mqtts, Self.hints.mqtts, tls)]
+            where listener.isEnabled {
+                let socket = try await SocketListener.bind(
+                    SocketListener.Place(kind: kind, address: settings.bind, port: listener.port, portHint: hint), group: group, limiter: limiter,
+                    tls: context
+                ) { channel in try channel.pipeline.syncOperations.addHandler(mqtt(channel)) }
+                sockets.append(socket)
+                opened.append(ListenerRecord(kind: .mqtt, address: socket.address, port: socket.port, isTLS: context != nil))
             }
         } catch {
             for port in ports { await port.listener.close(grace: .zero) }
@@ -57,18 +67,33 @@ struct BoxListeners: Service {
         return BoxListeners(records: opened, webBases: bases, ports: ports, sockets: sockets, parts: parts)
     }
 
+    /// MQTT over WebSocket (MQTT 5 §6): at `/mqtt`, and at `/` because many clients know no other path.
+    private static func mqttRoutes(
+        _ parts: BoxParts, _ keepers: ConnectionKeepers, _ handler: @escaping @Sendable (any Channel) -> MQTTConnectionHandler
+    ) -> [WebSocketRoute] {
+        ["/mqtt", "/"].map { path in
+            WebSocketRoute(path: path, subprotocols: MQTTBridge.subprotocols, origins: .ownPages(also: []), deflate: nil) { channel, _ in
+                [MQTTBridge(keeper: keepers[channel.eventLoop], metrics: parts.node.metrics), handler(channel)]
+            }
+        }
+    }
+
     private static func responder(_ parts: BoxParts, _ logger: Logger) -> HTTPChannelHandler.Responder {
         let router = Router(context: SkerryRequestContext.self)
         HTTPAPI(control: parts.control, chat: parts.chat).addRoutes(to: router)
         WebPages.addRoutes(to: router)
+        HTTPAPI.refuseOtherMethods(on: router)
         return HTTPAnswers.responder(
-            router.buildResponder(), upgradePaths: [ChatListener.path], clock: parts.node.clock, logger: ServerLog.requests(logger))
+            router.buildResponder(), upgradePaths: [ChatListener.path, "/mqtt"], clock: parts.node.clock, logger: ServerLog.requests(logger))
     }
 
     /// Serves until the box stops; then every connection has ended.
     func run() async throws {
         try? await gracefulShutdown()
         self.parts.control.hold("The box is stopping.")
+        // Clients hear why before their sockets close.
+        await self.parts.broker.stop()
+        for shard in self.parts.node.shards { shard.enter { $0.chat.endAll(.shutdown) } }
         await withDiscardingTaskGroup { group in
             for port in self.ports { group.addTask { await port.listener.close(grace: .seconds(3)) } }
             for socket in self.sockets { group.addTask { await socket.close(grace: .seconds(3)) } }

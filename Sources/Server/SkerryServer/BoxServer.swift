@@ -46,7 +46,7 @@ package enum BoxServer {
         try directory.prepare()
         defer { directory.clear() }
 
-        let parts = try BoxParts(settings, store: store, group: group)
+        let parts = try await BoxParts(settings, store: store, group: group)
         let listeners = try await BoxListeners.open(parts, settings, group, logger)
         parts.control.release(BoxParts.starting)
         for record in listeners.records {
@@ -93,17 +93,44 @@ struct BoxParts: Sendable {
     let node: Node
     let accounts: AccountService
     let chat: ChatService
+    let broker: MQTTBroker
     let control: NodeControl
 
-    init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup) throws {
+    init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup) async throws {
         self.identity = try BoxIdentity.loadOrCreate(directory: settings.data)
         let loops = Array(group.makeIterator())
         self.node = Node(box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: .system, random: .system)
         self.accounts = AccountService(node: self.node)
         self.chat = ChatService(node: self.node)
+        self.broker = try await MQTTBroker.start(
+            node: self.node, accounts: self.accounts, chat: self.chat, settings: try BrokerSettings(settings.broker))
         self.control = NodeControl(
             node: self.node, accounts: self.accounts, listeners: ListenerRegistry(), version: SkerryVersion.text,
             probe: .system(dataDirectory: settings.data))
         self.control.hold(Self.starting)
+    }
+}
+
+extension BrokerSettings {
+    init(_ settings: Settings.Broker) throws(ServerError) {
+        self.init()
+        for text in settings.anonymous {
+            do {
+                self.anonymous.append(try TopicFilter(text))
+            } catch {
+                throw ServerError("mqtt.anonymous: \(text) is not a topic filter: \(error)")
+            }
+        }
+        self.connectionsMax = settings.connectionsMax
+        self.packetBytesMax = settings.packetBytesMax
+        self.receiveMax = settings.receiveMax
+        self.inFlightMax = settings.inFlightMax
+        self.topicAliasMax = settings.topicAliasMax
+        self.keepAliveSecondsMax = settings.keepAliveSecondsMax
+        self.sessionSecondsMax = settings.sessionSecondsMax
+        self.levelsMax = settings.levelsMax
+        self.subscriptionsMax = settings.subscriptionsMax
+        self.queuedMessagesMax = settings.queuedMessagesMax
+        self.queuedBytesMax = settings.queuedBytesMax
     }
 }
