@@ -42,7 +42,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
         self.broker = broker
         self.keeper = keeper
         var limits = MQTTCodecLimits()
-        limits.packetBytesMax = broker.packetBytesMax
+        limits.packetBytesMax = broker.settings.packetBytesMax
         self.decoder = MQTTDecoder(limits: limits)
     }
 

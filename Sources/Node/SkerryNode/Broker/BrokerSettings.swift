@@ -1,7 +1,7 @@
-package import MQTTSession
+import MQTTSession
 package import SkerryModel
 
-/// What an administrator may set about the MQTT broker.
+/// What an administrator may set about the MQTT broker. Limits per client are announced in CONNACK where MQTT 5 has a property for them.
 package struct BrokerSettings: Sendable {
     /// What happens to a QoS 1 or 2 message for a client whose queue is full. It reaches everybody else either way.
     package enum Overflow: Sendable, Hashable {
@@ -11,17 +11,39 @@ package struct BrokerSettings: Sendable {
         case drop
     }
 
-    /// Per client: announced limits, and how much may wait for it.
-    package var session = SessionLimits()
     /// Topic filters that clients without an account may publish and subscribe to; empty: every client needs an account.
     package var anonymous: [TopicFilter] = []
     /// Open MQTT connections; more are refused with 0x97.
     package var connectionsMax = 10_000
+
+    // MARK: One client
+    /// The largest packet; a larger one closes the connection with 0x95.
+    package var packetBytesMax = 1_048_576
+    /// QoS 1 and 2 messages a client may have unacknowledged towards the box; one more closes a version 5 connection with 0x93.
+    package var receiveMax = 64
+    /// QoS 1 and 2 messages the box has unacknowledged towards a client; the rest waits in its queue.
+    package var inFlightMax = 64
+    /// Aliases a client may define, and how many the box uses towards it.
+    package var topicAliasMax = 16
+    package var keepAliveSecondsMax = 65_535
+    /// How long the session of an absent client is kept at most.
+    package var sessionSecondsMax = 30 * 86_400
+    /// Levels of a topic; more close the connection.
+    package var levelsMax = 200
+    /// Subscriptions of one client; more are refused with 0x97.
+    package var subscriptionsMax = 1_000
+    /// Messages and bytes kept for one client; beyond, new ones are dropped for it, and `overflow` says what the publisher hears.
+    package var queuedMessagesMax = 10_000
+    package var queuedBytesMax = 16 << 20
+    /// Messages of a durable session's queue that are held in memory; the rest is read from the disk in pages.
+    package var windowMax = 256
+
+    // MARK: All clients
     package var overflow = Overflow.refuse
     /// Retained messages, and bytes of their topics and bodies; beyond, a new topic is not retained and its publisher hears 0x97.
     package var retainedMessagesMax = 1_000_000
     package var retainedBytesMax = 1 << 30
-    /// Messages between PUBLISH and the last shard that has to hear of them, acknowledgements included, per connection; beyond it is not read.
+    /// Packets of one connection that are not dealt with yet, commits included; beyond, its socket is not read.
     package var owedMax = 256
     /// Bytes waiting for one client: QoS 0 is dropped above it, QoS 1 and 2 wait in the session's queue.
     package var outboxBytesMax = 1024 * 1024
@@ -31,4 +53,20 @@ package struct BrokerSettings: Sendable {
     package var systemSeconds = 10
 
     package init() {}
+
+    var session: SessionLimits {
+        var limits = SessionLimits()
+        limits.packetBytesMax = self.packetBytesMax
+        limits.receiveMax = self.receiveMax
+        limits.inFlightMax = self.inFlightMax
+        limits.topicAliasMax = self.topicAliasMax
+        limits.keepAliveSecondsMax = self.keepAliveSecondsMax
+        limits.sessionSecondsMax = self.sessionSecondsMax
+        limits.levelsMax = self.levelsMax
+        limits.subscriptionsMax = self.subscriptionsMax
+        limits.queuedMessagesMax = self.queuedMessagesMax
+        limits.queuedBytesMax = self.queuedBytesMax
+        limits.windowMax = self.windowMax
+        return limits
+    }
 }

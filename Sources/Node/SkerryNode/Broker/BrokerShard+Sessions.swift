@@ -94,7 +94,7 @@ extension BrokerShard {
     private func make(_ terms: ConnectTerms, _ owner: SessionOwner) -> BrokerSession {
         let session = BrokerSession(
             key: self.broker.nextKey(), number: terms.expirySeconds > 0 ? self.broker.nextNumber() : 0, owner: owner, name: "", role: .user,
-            machine: Session(terms, limits: self.settings.session))
+            machine: Session(terms, limits: self.broker.sessionLimits))
         self.add(session)
         return session
     }
@@ -275,10 +275,10 @@ extension BrokerShard {
     func load(_ loaded: LoadedSession) {
         let state = loaded.state
         let window = OutboundWindow<ApplicationMessage>(
-            entriesMax: self.settings.session.windowMax, isDurable: true, after: loaded.bounds?.last ?? 0,
+            entriesMax: self.settings.windowMax, isDurable: true, after: loaded.bounds?.last ?? 0,
             sent: state.endedMilliseconds == 0 ? loaded.bounds?.last ?? 0 : state.sentSeq, acknowledged: (loaded.bounds?.first).map { $0 - 1 } ?? 0)
         var machine = Session(
-            clientID: loaded.record.clientID, limits: self.settings.session, expirySeconds: state.expirySeconds, will: state.will, outbound: window)
+            clientID: loaded.record.clientID, limits: self.broker.sessionLimits, expirySeconds: state.expirySeconds, will: state.will, outbound: window)
         for (packetID, message) in loaded.held { machine.restore(packetID, message) }
         let session = BrokerSession(
             key: loaded.key, number: loaded.record.number, owner: state.owner, name: state.name, role: state.role, machine: machine)

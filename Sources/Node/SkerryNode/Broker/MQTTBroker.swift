@@ -21,6 +21,7 @@ extension AccountService: MQTTAuthenticating {}
 package final class MQTTBroker: Sendable {
     package let node: Node
     package let settings: BrokerSettings
+    let sessionLimits: SessionLimits
     let accounts: any MQTTAuthenticating
     let chat: ChatService
     let access: TopicAccess
@@ -59,13 +60,14 @@ package final class MQTTBroker: Sendable {
 
     private init(node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings, clock: BrokerClock) {
         self.node = node
+        self.sessionLimits = settings.session
         self.accounts = accounts
         self.chat = chat
         self.settings = settings
         self.access = TopicAccess(anonymous: settings.anonymous)
         self.clock = clock
         self.started = clock.now()
-        self.queue = QueueWriter(limits: settings.session, metrics: node.metrics, clock: clock)
+        self.queue = QueueWriter(limits: self.sessionLimits, metrics: node.metrics, clock: clock)
         self.writes = BrokerWrites(commits: node.commits, loop: node.shards[0].loop)
         self.number = Atomic<Int32>(0)
     }
@@ -89,9 +91,6 @@ package final class MQTTBroker: Sendable {
         for shard in self.node.shards { shard.enter { $0.mqtt?.tick() } }
     }
 
-    /// The largest packet a client may send.
-    package var packetBytesMax: Int { self.settings.session.packetBytesMax }
-
     // MARK: - Connections
 
     /// A number for a new connection's link.
@@ -101,7 +100,7 @@ package final class MQTTBroker: Sendable {
     package func connect(_ connect: MQTTConnect, _ link: MQTTLink) {
         let terms: ConnectTerms
         do {
-            terms = try ConnectTerms(connect, limits: self.settings.session) {
+            terms = try ConnectTerms(connect, limits: self.sessionLimits) {
                 let id: MessageID = self.node.random.identifier()
                 return "auto-\(id)"
             }
