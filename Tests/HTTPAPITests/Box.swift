@@ -46,6 +46,7 @@ final class Box: Sendable {
         self.control = NodeControl(node: self.node, accounts: accounts, listeners: listeners, version: "0.1", probe: probe)
         let router = Router(context: SkerryRequestContext.self)
         HTTPAPI(control: self.control, chat: ChatService(node: self.node)).addRoutes(to: router)
+        HTTPAPI.refuseOtherMethods(on: router)
         self.routes = router.routes.map { ($0.method, $0.path.description) }
         self.responder = router.buildResponder()
     }

@@ -16,6 +16,7 @@ import Testing
         let unknown = try await self.box.ask(.get, "/v1/nothing")
         #expect(unknown.status == 404)
         #expect(unknown.headers[.contentType] == "application/problem+json")
+        for other in ["/v1/me/", "/v1//me", "//v1/me", "/v1", "/V1/me"] { #expect(try await self.box.ask(.get, other).status == 404, "\(other)") }
         let wrong = try await self.box.ask(.put, "/v1/me")
         #expect(wrong.status == 405)
         #expect(wrong.headers[.allow] == "GET, HEAD, OPTIONS, PATCH")
@@ -94,9 +95,9 @@ import Testing
         let (stream, source) = AsyncStream<ByteBuffer>.makeStream()
         for _ in 0..<11 { source.yield(ByteBuffer(repeating: UInt8(ascii: " "), count: 100)) }
         #expect(try await box.send(.post, "/v1/login", fields, RequestBody(asyncSequence: stream)).status == 413)
-        for nonsense in ["-1", "12x", "99999999999999999999"] {
+        for (nonsense, status) in [("-1", 400), ("12x", 400), ("+5", 400), ("99999999999999999999", 413)] {
             fields[.contentLength] = nonsense
-            #expect(try await box.send(.post, "/v1/login", fields, never).status == 413)
+            #expect(try await box.send(.post, "/v1/login", fields, never).status == status)
         }
     }
 

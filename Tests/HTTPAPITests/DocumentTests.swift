@@ -1,3 +1,4 @@
+import ChatCodec
 import HTTPTypes
 import Hummingbird
 import NIOCore
@@ -56,6 +57,26 @@ import Testing
     func asyncAPI() async throws {
         let document = try #require(try await self.box.ask(.get, "/v1/asyncapi.json").json)
         #expect(document["asyncapi"]?.text == "3.0.0")
+        let received = try #require(document["operations"]).keys.filter {
+            document["operations"]?[$0]?["action"]?.text == "receive" && document["operations"]?[$0]?["channel"]?["$ref"]?.text == "#/channels/chat"
+        }
+        #expect(Set(received) == Set(ChatVerb.allCases.map(\.rawValue) + ["hello"]))
+    }
+
+    @Test("every reference of the AsyncAPI document leads somewhere")
+    func asyncReferences() async throws {
+        let document = try #require(try await self.box.ask(.get, "/v1/asyncapi.json").json)
+        var dangling: [String] = []
+        func walk(_ value: JSON) {
+            if let reference = value["$ref"]?.text {
+                let target = reference.split(separator: "/").dropFirst().reduce(JSON?.some(document)) { $0?[String($1)] }
+                if target == nil { dangling.append(reference) }
+            }
+            for key in value.keys { if let child = value[key] { walk(child) } }
+            for child in value.items { walk(child) }
+        }
+        walk(document)
+        #expect(dangling == [])
     }
 
     static func example(_ path: String) -> String {

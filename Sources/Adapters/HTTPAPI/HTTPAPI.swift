@@ -34,19 +34,27 @@ package struct HTTPAPI: Sendable {
     /// Adds middleware and routes. Call it first: the middleware also serves the routes that are added after it.
     package func addRoutes(to router: Router<SkerryRequestContext>) {
         router.add(middleware: ProblemMiddleware(metrics: self.control.node.metrics))
-        var methods: [String: [HTTPRequest.Method]] = [:]
         for route in self.routes {
-            let known = route.method == .get ? [route.method, .head] : [route.method]
-            methods[route.path, default: []] += known
-            for method in known {
+            for method in route.method == .get ? [route.method, .head] : [route.method] {
                 router.on(RouterPath(route.path), method: method) { request, context in try await self.respond(to: request, route, context) }
             }
         }
-        for (path, known) in methods {
-            let allow = (known + [.options]).map(\.rawValue).sorted().joined(separator: ", ")
-            router.on(RouterPath(path), method: .options) { _, _ in Response(status: .noContent, headers: [.allow: allow]) }
-            for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete] where !known.contains(method) {
-                router.on(RouterPath(path), method: method) { _, _ -> Response in throw Refusal.method(allow: allow) }
+    }
+
+    /// Makes every address answer the methods it does not know with 405 and those it does (RFC 9110 §15.5.6), and `OPTIONS` with the same
+    /// list. Call it last: it looks at what has been registered. No answer names another origin: the box's pages are its own clients.
+    package static func refuseOtherMethods(on router: Router<SkerryRequestContext>) {
+        let known = Dictionary(grouping: router.routes, by: \.path.description)
+        for routes in known.values {
+            // A pattern for whatever is left over says nothing about what is there.
+            guard let path = routes.first?.path, !path.description.contains("*") else { continue }
+            let methods = Set(routes.map(\.method))
+            let allow = methods.union([.options]).map(\.rawValue).sorted().joined(separator: ", ")
+            if !methods.contains(.options) {
+                router.on(path, method: .options) { _, _ in Response(status: .noContent, headers: [.allow: allow]) }
+            }
+            for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete] where !methods.contains(method) {
+                router.on(path, method: method) { _, _ -> Response in throw Refusal.method(allow: allow) }
             }
         }
     }
@@ -54,6 +62,8 @@ package struct HTTPAPI: Sendable {
     // MARK: - One request
 
     private func respond(to request: Request, _ route: Route, _ context: SkerryRequestContext) async throws -> Response {
+        // The router sees no difference between `/v1/me` and `/v1//me/`; an address has one spelling here.
+        guard Self.isExact(request.uri.path) else { throw HTTPError(.notFound) }
         var limited: RequestLimiter.Answer?
         do {
             var caller: Caller?
@@ -103,6 +113,8 @@ package struct HTTPAPI: Sendable {
             }
         }
     }
+
+    private static func isExact(_ path: String) -> Bool { !path.hasSuffix("/") && !path.contains("//") }
 
     private static func run(_ route: Route, _ request: APIRequest, _ caller: Caller?) async throws -> Answer {
         switch route.handler {

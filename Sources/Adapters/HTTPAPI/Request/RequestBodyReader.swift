@@ -17,8 +17,11 @@ enum RequestBodyReader {
 
     private static func bytes(_ request: Request, limits: Limits) async throws -> ByteBuffer {
         // What is announced too large is refused before a byte of it is waited for; what comes in pieces, at the piece that is too much.
-        if let announced = request.headers[.contentLength], Int(announced).map({ $0 > limits.httpBodyBytesMax }) ?? true {
-            throw Self.tooLarge(limits)
+        if let announced = request.headers[.contentLength] {
+            guard !announced.isEmpty, announced.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+                throw SkerryError(.badRequest, "Content-Length is not a number.")
+            }
+            guard let count = Int(announced), count <= limits.httpBodyBytesMax else { throw Self.tooLarge(limits) }
         }
         do {
             return try await request.body.collect(upTo: limits.httpBodyBytesMax)
