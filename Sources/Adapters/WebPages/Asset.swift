@@ -1,4 +1,3 @@
-import CZlib
 import Crypto
 import NIOCore
 import Synchronization

@@ -2,7 +2,7 @@ import HTTPTypes
 
 /// The header fields that hold a browser to what these pages need.
 enum PageHeaders {
-    /// Everything from this box and nothing inline. `Host` adds the WebSocket address for browsers that do not take it as part of `'self'`.
+    /// Everything from this box and nothing inline. The authority adds the WebSocket address for browsers that do not take it as part of `'self'`.
     static func policy(authority: String?) -> String {
         var connect = "'self'"
         if let authority, Self.isPlainAuthority(authority) { connect += " ws://\(authority) wss://\(authority)" }

@@ -78,11 +78,17 @@ function trouble({ body, seen }, error) {
   body.prepend(health('bad unreachable', 'alert', error.code === 'offline' ? t('unreachable') : t('e_unknown'), text, 'alert'));
 }
 
-/** Replaces the section and keeps the focus on the control with the same name. */
-function put(body, children) {
+let isPressed = false; // a button replaced between press and release would never be clicked
+addEventListener('pointerdown', () => { isPressed = true; }, true);
+for (const name of ['pointerup', 'pointercancel']) addEventListener(name, () => { setTimeout(() => { isPressed = false; }); }, true);
+
+/** Replaces the section when it changed, and keeps the focus on the control with the same name. */
+function put(body, fresh) {
+  const children = fresh.flat().filter(Boolean);
+  if (isPressed || (children.length === body.children.length && children.every((child, index) => child.isEqualNode(body.children[index])))) return;
   const name = (element) => element?.dataset?.focus;
   const before = body.contains(document.activeElement) ? name(document.activeElement) : null;
-  body.replaceChildren(...children.flat().filter(Boolean));
+  body.replaceChildren(...children);
   if (before) body.querySelector(`[data-focus="${CSS.escape(before)}"]`)?.focus();
 }
 

@@ -115,7 +115,9 @@ export function dialog(title, content, { closeLabel, className = '', onclose } =
     if (toastArea && element.contains(toastArea)) document.body.append(toastArea);
     element.remove();
     onclose?.();
-    if (before?.isConnected) before.focus();
+    // The browser has given the focus back already; what took it since then keeps it.
+    const now = document.activeElement;
+    if (before?.isConnected && (!now || now === document.body)) before.focus();
   });
   document.body.append(element);
   element.showModal();

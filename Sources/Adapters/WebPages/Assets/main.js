@@ -37,7 +37,7 @@ class App {
     this.main = h('main', { class: 'pane' });
     this.banner = h('div', { class: 'banner', role: 'status', hidden: true });
     root.className = 'chat';
-    root.replaceChildren(h('a', { class: 'skip', href: '#composer', onclick: (event) => { event.preventDefault(); document.getElementById('composer')?.focus(); } }, t('skipToMessages')),
+    root.replaceChildren(h('a', { class: 'skip', href: '#messages', onclick: (event) => { event.preventDefault(); document.getElementById('messages')?.focus(); } }, t('skipToMessages')),
       this.banner, this.list.element, this.main);
     this.list.render();
     this.connection(this.chat.link.state, this.stopDetail);
@@ -98,7 +98,8 @@ class App {
     this.thread = new Thread(this.chat, conv, { back: () => go(null), details: () => detailsDialog(this.chat, conv) });
     this.main.replaceChildren(this.thread.element);
     this.thread.render();
-    if (!matchMedia('(pointer: coarse)').matches) this.thread.input.focus();
+    // On a phone the keyboard would cover what one came to read.
+    (matchMedia('(pointer: coarse)').matches ? this.thread.log : this.thread.input).focus({ preventScroll: true });
     this.later('list');
   }
 

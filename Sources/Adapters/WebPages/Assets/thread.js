@@ -218,7 +218,7 @@ export class Thread {
               h('time', { datetime: date.toISOString(), title: fullTime(date) }, clockTime(date)),
               isMine ? status(message, item, readers, this.conversation.type) : null)),
           actions),
-        item?.state === 'failed' ? h('p', { class: 'failure' }, h('span', {}, errorText(item.error)), ' ',
+        item?.state === 'failed' ? h('p', { class: 'failure', role: 'alert' }, h('span', {}, errorText(item.error)), ' ',
           button(t('retry'), { class: 'link', onclick: () => chat.outbox.retry(item.cid) }),
           button(t('discard'), { class: 'link', onclick: () => { chat.outbox.remove(item.cid); this.input.focus(); } })) : null,
         message.reactions?.length && !message.recalled ? this.reactions(message) : null));
@@ -337,7 +337,7 @@ export class Thread {
   composer() {
     this.input = h('textarea', {
       rows: 1, id: 'composer', dir: 'auto', enterkeyhint: 'send', 'aria-describedby': 'composer-note',
-      oninput: () => this.typed(), onkeydown: (event) => this.inputKeys(event), onblur: () => this.keepDraft(),
+      oninput: () => this.typed(), onkeydown: (event) => this.inputKeys(event),
     });
     this.note = h('span', { class: 'counter', id: 'composer-note', role: 'status' });
     this.sendButton = iconButton('send', t('sendIt'), { class: 'send', onclick: () => this.submit() });
@@ -365,6 +365,7 @@ export class Thread {
     this.note.textContent = over > 0 ? t('tooLong', { n: over }) : '';
     set(this.input, { 'aria-invalid': over > 0 ? 'true' : null });
     this.sendButton.disabled = over > 0;
+    this.keepDraft();
     if (this.input.value.trim() && !this.editing) this.chat.sayTyping(this.conv);
   }
 
