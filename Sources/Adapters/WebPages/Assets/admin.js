@@ -228,7 +228,7 @@ function userMenu(item) {
   return more;
 }
 
-const roleField = () => field(t('role'), {}, { control: h('select', {}, h('option', { value: 'user' }, t('roleUser')), h('option', { value: 'admin' }, t('roleAdmin'))) });
+const roleField = (isFirst) => field(t('role'), {}, { control: h('select', { autofocus: isFirst }, h('option', { value: 'user' }, t('roleUser')), h('option', { value: 'admin' }, t('roleAdmin'))) });
 
 function addUser() {
   const name = field(t('name'), { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', autofocus: true, dir: 'auto' }, { hint: t('nameHint') });
@@ -276,7 +276,7 @@ async function withdraw(id) {
 }
 
 function newInvite() {
-  const role = roleField();
+  const role = roleField(true);
   const uses = field(t('uses'), { type: 'number', min: 1, max: 1000, step: 1, value: 1, inputmode: 'numeric' }, { hint: t('usesHint') });
   const life = field(t('lifetime'), {}, { control: h('select', {}, [1, 6, 24, 72, 168, 720].map((hours) => h('option', { value: hours, selected: hours === 72 }, hours < 24 ? t('hours', hours) : t('days', hours / 24)))) });
   const form = h('form', {

@@ -121,7 +121,8 @@ export function dialog(title, content, { closeLabel, className = '', onclose } =
   });
   document.body.append(element);
   element.showModal();
-  (element.querySelector('[autofocus]') ?? element.querySelector('.dialog-body input, .dialog-body button, .dialog-body select'))?.focus();
+  // Where nothing asks for the focus it is on the close button: a field would open the keyboard of a phone over what one came to read.
+  element.querySelector('[autofocus]')?.focus();
   return element;
 }
 
