@@ -56,6 +56,12 @@ import Testing
         #expect(throws: BoxIdentityError.self) { try box.makeTLSContext(certificatePath: foreign.certificatePath, keyPath: box.keyPath) }
     }
 
+    private final class Echo: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) { context.writeAndFlush(data, promise: nil) }
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+
     @Test("a client that trusts the box's certificate gets through by name and by address, with TLS 1.2 and 1.3", arguments: [TLSVersion.tlsv12, .tlsv13])
     func handshake(_ version: TLSVersion) async throws {
         let directory = TemporaryDirectory()
@@ -64,7 +70,7 @@ import Testing
         let listener = try await SocketListener.bind(
             .init(kind: "https", address: "127.0.0.1", port: 0), group: group, limiter: ConnectionLimiter(limits: Limits(), metrics: NodeMetrics()),
             tls: box.makeTLSContext()
-        ) { channel in channel.writeAndFlush(ByteBuffer(string: "secret"), promise: nil) }
+        ) { try $0.pipeline.syncOperations.addHandler(Echo()) }
         #expect(listener.isTLS)
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(box.certificatePath))
@@ -73,6 +79,7 @@ import Testing
         let context = try NIOSSLContext(configuration: configuration)
         for name in ["localhost", nil] {
             let client = try await RawClient.connect(port: listener.port, group: group, tls: context, name: name)
+            try await client.send("secret")
             #expect(await client.receive("secret") == "secret")
         }
         configuration.minimumTLSVersion = .tlsv1

@@ -86,7 +86,8 @@ package struct BoxIdentity: Sendable {
             issuer: name, subject: name, signatureAlgorithm: .ecdsaWithSHA256,
             extensions: Certificate.Extensions {
                 Critical(BasicConstraints.notCertificateAuthority)
-                Critical(KeyUsage(digitalSignature: true))
+                // No key usage: with one that does not include signing certificates, BoringSSL does not see that this one signed itself, and a
+                // client could not trust it directly.
                 try ExtendedKeyUsage([.serverAuth, .clientAuth])
                 SubjectAlternativeNames(Self.names(box))
             },
