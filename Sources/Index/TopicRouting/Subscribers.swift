@@ -1,7 +1,9 @@
 import SkerryModel
 
 /// The subscribers of one filter: its own and those of its groups.
-struct Subscribers<Subscriber: Hashable, Options> {
+///
+/// A class, because code that does not know the types moves a reference with less ado than a struct.
+final class Subscribers<Subscriber: Hashable, Options> {
     private struct Group {
         let filter: TopicFilter
         let name: String
@@ -12,9 +14,10 @@ struct Subscribers<Subscriber: Hashable, Options> {
     /// Few: groups of one filter are counted on one hand.
     private var groups: [Group] = []
 
+    init() {}
     var isEmpty: Bool { self.own.isEmpty && self.groups.isEmpty }
 
-    mutating func insert(_ subscription: Subscription<Subscriber, Options>, _ filter: TopicFilter) -> Options? {
+    func insert(_ subscription: Subscription<Subscriber, Options>, _ filter: TopicFilter) -> Options? {
         guard let name = filter.shareGroup else { return self.own.insert(subscription) }
         if let index = self.groups.firstIndex(where: { $0.filter == filter }) { return self.groups[index].members.insert(subscription) }
         var group = Group(filter: filter, name: name, members: SubscriberList())
@@ -23,7 +26,7 @@ struct Subscribers<Subscriber: Hashable, Options> {
         return nil
     }
 
-    mutating func remove(_ subscriber: Subscriber, _ filter: TopicFilter) -> Options? {
+    func remove(_ subscriber: Subscriber, _ filter: TopicFilter) -> Options? {
         guard filter.isShared else { return self.own.remove(subscriber) }
         guard let index = self.groups.firstIndex(where: { $0.filter == filter }) else { return nil }
         let old = self.groups[index].members.remove(subscriber)
@@ -32,12 +35,15 @@ struct Subscribers<Subscriber: Hashable, Options> {
     }
 
     func append(to matches: inout SubscriptionMatches<Subscriber, Options>) {
-        matches.subscriptions.append(contentsOf: self.own.entries)
+        if !self.own.isEmpty { matches.lists.append(self.own.entries) }
         for group in self.groups {
             matches.shared.append(SharedSubscription(group: group.name, filter: group.filter, members: group.members.entries))
         }
     }
 }
+
+@available(*, unavailable)
+extension Subscribers: Sendable {}
 
 /// Subscriptions side by side, so that a fan-out walks an array; a look-up by subscriber joins once there are many.
 struct SubscriberList<Subscriber: Hashable, Options> {
