@@ -236,7 +236,7 @@ package final class MQTTBroker: Sendable {
                     self.forget(session: record.number, key: 0, user: nil)
                     continue
                 }
-                self.queue.open(session: record.number)
+                self.queue.open(session: record.number, after: loaded.bounds?.last ?? 0)
                 self.remember(loaded)
                 self.node.home(of: record.clientID).enter { $0.mqtt?.load(loaded) }
             }

@@ -136,7 +136,13 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         self.depths[session] = depth
     }
 
-    func open(session: Int32) { self.sessions.insert(session) }
+    /// A session is there, new or as it was found at the start; its next number follows `lastSeq`, as its window at home expects.
+    func open(session: Int32, after lastSeq: UInt64 = 0) {
+        guard self.sessions.insert(session).inserted else { return }
+        var depth = Depth()
+        depth.lastSeq = lastSeq
+        self.depths[session] = depth
+    }
 
     func forget(session: Int32) {
         self.sessions.remove(session)

@@ -1,0 +1,207 @@
+import MQTTCodec
+import NIOCore
+import SkerryModel
+import SkerryNode
+import Store
+import TestKit
+import Testing
+
+@Suite("Broker: what survives")
+struct BrokerDurabilityTests {
+    @Test("PUBACK waits for the commit of durable receivers' rows; QoS 0 and receivers that end with their connection need no disk")
+    func acknowledgedAfterCommit() async throws {
+        let (world, store) = try await BrokerWorld.openManual()
+        let box = world.box
+        func step() { while store.step() { box.runLoops() } }
+        let durable = await world.connect("durable", clean: false, expiry: 600, settles: false)
+        box.runLoops()
+        step()
+        durable.give(.subscribe(MQTTSubscribe(1, [MQTTSubscription(try TopicFilter("t/#"), MQTTSubscriptionOptions(qos: .atLeastOnce))])))
+        box.runLoops()
+        step()
+        box.runLoops()
+        _ = durable.take()
+        let publisher = await world.connect("p", settles: false)
+        box.runLoops()
+        _ = publisher.take()
+
+        publisher.give(.publish(try MQTTPublish("t/1", "x", qos: .atLeastOnce, id: 1)))
+        box.runLoops()
+        #expect(publisher.take().isEmpty && durable.take().isEmpty, "nothing is on the disk yet")
+        step()
+        box.runLoops()
+        #expect(publisher.take() == [.puback(MQTTAck(1))])
+        #expect(durable.takeTexts() == ["t/1=x"])
+
+        publisher.give(.publish(try MQTTPublish("t/2", "y")))
+        publisher.give(.publish(try MQTTPublish("nobody", "z", qos: .atLeastOnce, id: 2)))
+        box.runLoops()
+        #expect(durable.takeTexts() == ["t/2=y"])
+        #expect(publisher.take() == [.puback(MQTTAck(2, .noMatchingSubscribers))])
+    }
+
+    @Test("a persistent session gets what it missed, in order, after a restart", arguments: StoreKind.allCases)
+    func restart(kind: StoreKind) async throws {
+        let place = BoxPlace(kind: kind)
+        let clock = ManualClock()
+        var world = try await BrokerWorld.open(store: try place.open(), clock: clock)
+        let first = try await world.client("s", clean: false, expiry: 6_000)
+        try await first.subscribe("a/+", "b", qos: .exactlyOnce)
+        let publisher = try await world.client("p", loop: 1)
+        try await publisher.publish("a/1", "online")
+        #expect(first.takePublishes().map(\.line) == ["a/1=online"])
+        // It does not acknowledge, goes, and more comes.
+        await first.vanish()
+        try await publisher.publish("a/2", "away", id: 2)
+        await publisher.say(.publish(try MQTTPublish("b", "twice", qos: .exactlyOnce, id: 3)), .pubrel(MQTTAck(3)))
+        #expect(publisher.take().suffix(1) == [.pubcomp(MQTTAck(3))])
+        await publisher.say(.publish(try MQTTPublish("a/3", "QoS 0")))
+        // The power goes.
+        world.box.store.close()
+        world = try await BrokerWorld.open(store: try place.open(), clock: clock, seed: 2)
+        let other = try await world.client("p")
+        try await other.publish("a/4", "after")
+        let again = try await world.client("s", clean: false, expiry: 6_000, isPresent: true)
+        let got = again.takePublishes()
+        #expect(got.map(\.line) == ["a/1=online", "a/2=away", "b=twice", "a/4=after"])
+        #expect(got.map(\.packetID) == [1, 2, 3, 4])
+        #expect(got.map(\.isDuplicate) == [true, false, false, false])
+        for publish in got {
+            if publish.qos == .atLeastOnce { await again.say(.puback(MQTTAck(publish.packetID))) } else { await again.say(.pubrec(MQTTAck(publish.packetID))) }
+        }
+        #expect(again.take() == [.pubrel(MQTTAck(3))])
+        // A second restart between PUBREC and PUBCOMP: PUBREL again, the message never [MQTT-4.4.0-1].
+        world.box.store.close()
+        world = try await BrokerWorld.open(store: try place.open(), clock: clock, seed: 3)
+        let third = try await world.client("s", clean: false, expiry: 6_000, isPresent: true)
+        #expect(third.take() == [.pubrel(MQTTAck(3))])
+        await third.say(.pubcomp(MQTTAck(3)))
+        await third.leave()
+        let fourth = try await world.client("s", clean: false, expiry: 6_000, isPresent: true)
+        #expect(fourth.take().isEmpty)
+        try await world.client("p2").publish("a/5", "still subscribed")
+        #expect(fourth.takeTexts() == ["a/5=still subscribed"])
+        world.box.store.close()
+    }
+
+    @Test("a half-received QoS 2 message is kept over a restart and goes on once, at PUBREL", arguments: StoreKind.allCases)
+    func halfReceived(kind: StoreKind) async throws {
+        let place = BoxPlace(kind: kind)
+        var world = try await BrokerWorld.open(store: try place.open())
+        let publisher = try await world.client("p", clean: false, expiry: 6_000)
+        await publisher.say(.publish(try MQTTPublish("t", "x", qos: .exactlyOnce, id: 5)))
+        #expect(publisher.take() == [.pubrec(MQTTAck(5))])
+        let subscriber = try await world.client("s", clean: false, expiry: 6_000)
+        try await subscriber.subscribe("t", qos: .exactlyOnce)
+        world.box.store.close()
+        world = try await BrokerWorld.open(store: try place.open(), seed: 2)
+        let again = try await world.client("p", clean: false, expiry: 6_000, isPresent: true)
+        await again.say(.publish(try MQTTPublish("t", "x", qos: .exactlyOnce, id: 5, dup: true)), .pubrel(MQTTAck(5)))
+        #expect(again.take() == [.pubrec(MQTTAck(5)), .pubcomp(MQTTAck(5))])
+        await again.say(.pubrel(MQTTAck(5)))
+        #expect(again.take() == [.pubcomp(MQTTAck(5, .packetIdentifierNotFound))])
+        let back = try await world.client("s", clean: false, expiry: 6_000, isPresent: true)
+        #expect(back.takeTexts() == ["t=x"])
+        world.box.store.close()
+    }
+
+    @Test("a long queue comes back in pages, in order and whole", arguments: StoreKind.allCases)
+    func pages(kind: StoreKind) async throws {
+        let place = BoxPlace(kind: kind)
+        let world = try await BrokerWorld.open(store: try place.open()) { $0.windowMax = 16 }
+        let away = try await world.client("s", clean: false, expiry: 6_000)
+        try await away.subscribe("t", qos: .atLeastOnce)
+        await away.vanish()
+        let publisher = try await world.client("p", .v311, loop: 1)
+        let count = 200
+        for index in 0..<count { publisher.give(.publish(try MQTTPublish("t", "\(index)", qos: .atLeastOnce, id: UInt16(index + 1)))) }
+        await world.settle()
+        #expect(publisher.take().count == count)
+        let back = try await world.client("s", clean: false, expiry: 6_000, isPresent: true)
+        var got: [String] = []
+        for _ in 0..<count where got.count < count + 5 {
+            let publishes = back.takePublishes()
+            #expect(publishes.count <= 64)
+            got += publishes.map(\.text)
+            for publish in publishes { back.give(.puback(MQTTAck(publish.packetID))) }
+            if got.count == 100 { try await publisher.publish("t", "live", id: 1000) }
+            await world.settle(rounds: 3)
+        }
+        #expect(got == (0..<count).map(String.init) + ["live"] || got == (0..<count).map(String.init))
+        #expect(try await world.box.store.read { try $0.queueBounds(of: 1) } == nil, "acknowledged rows are gone")
+        world.box.store.close()
+    }
+
+    @Test("a retained message and its clearing survive a restart", arguments: StoreKind.allCases)
+    func retained(kind: StoreKind) async throws {
+        let place = BoxPlace(kind: kind)
+        var world = try await BrokerWorld.open(store: try place.open())
+        let publisher = try await world.client("p")
+        try await publisher.publish("r/1", "one", retain: true)
+        try await publisher.publish("r/2", "two", id: 2, retain: true)
+        await publisher.say(.publish(try MQTTPublish("r/3", "three", retain: true)))
+        try await publisher.publish("r/2", "", id: 3, retain: true)
+        world.box.store.close()
+        world = try await BrokerWorld.open(store: try place.open(), seed: 2)
+        let subscriber = try await world.client("s")
+        try await subscriber.subscribe("r/+")
+        let got = subscriber.takePublishes()
+        #expect(got.map(\.line) == ["r/1=one", "r/3=three"])
+        #expect(got.map(\.isRetained) == [true, true])
+        world.box.store.close()
+    }
+
+    @Test("a session ends when it expires, also over a restart, and its queue goes with it")
+    func expiry() async throws {
+        let place = BoxPlace(kind: .memory)
+        let clock = ManualClock()
+        var world = try await BrokerWorld.open(store: try place.open(), clock: clock)
+        let client = try await world.client("s", clean: false, expiry: 30)
+        try await client.subscribe("t", qos: .atLeastOnce)
+        await client.vanish()
+        try await world.client("p").publish("t", "x")
+        #expect(try await world.box.store.read { try $0.queueBounds(of: 1)?.last } == 1)
+        world.box.store.close()
+        clock.advance(20_000)
+        world = try await BrokerWorld.open(store: try place.open(), clock: clock, seed: 2)
+        await world.pass(seconds: 20)
+        #expect(try await world.box.store.read { try $0.brokerSessions(after: 0, limit: 9) }.isEmpty)
+        #expect(try await world.box.store.read { try $0.queueBounds(of: 1) } == nil)
+        _ = try await world.client("s", clean: false, expiry: 30, isPresent: false)
+    }
+
+    @Test("a failed commit is not acknowledged: version 5 hears why, 3.1.1 is closed without PUBACK")
+    func failedCommit() async throws {
+        let store = MemoryStore()
+        // One loop: the next commit is the message's.
+        let world = try await BrokerWorld.open(store: store, loops: 1)
+        let durable = try await world.client("s", clean: false, expiry: 600)
+        try await durable.subscribe("t", qos: .atLeastOnce)
+        let (new, old) = (try await world.client("n"), try await world.client("o", .v311))
+        store.fail(.commit(1, StoreError(.full, "full"), isApplied: false))
+        #expect(try await new.publish("t", "x").reason == .quotaExceeded)
+        store.fail(.commit(1, StoreError(.full, "full"), isApplied: false))
+        await old.say(.publish(try MQTTPublish("t", "y", qos: .atLeastOnce, id: 1)))
+        #expect(old.take().isEmpty && old.isClosed)
+        #expect(durable.take().isEmpty)
+        // The number that the failed rows had is not used for others.
+        #expect(try await new.publish("t", "z", id: 2).reason == .success)
+        #expect(durable.takeTexts() == ["t=z"])
+    }
+
+    @Test("going down: everybody hears 0x8B, what is owed is owed after the start")
+    func shutdown() async throws {
+        let place = BoxPlace(kind: .memory)
+        var world = try await BrokerWorld.open(store: try place.open())
+        let client = try await world.client("s", clean: false, expiry: 600)
+        try await client.subscribe("t", qos: .atLeastOnce)
+        let will = MQTTWill(topic: try TopicName("t"), payload: ByteBuffer(string: "gone"), qos: .atLeastOnce)
+        let dying = try await world.client("d") { $0.will = will }
+        try await world.stop()
+        #expect(dying.take() == [.disconnect(MQTTDisconnect(.serverShuttingDown))] && dying.isClosed)
+        world.box.store.close()
+        world = try await BrokerWorld.open(store: try place.open(), seed: 2)
+        let back = try await world.client("s", clean: false, expiry: 600, isPresent: true)
+        #expect(back.takeTexts() == ["t=gone"])
+    }
+}
