@@ -152,6 +152,7 @@ struct ChatWriter {
             let user = try self.user(member, log.store).id
             if !users.contains(user) { users.append(user) }
         }
+        try self.checkSize(users.count)
         try self.checkQuota(users, log.store)
         try log.append(.conversation(ConversationEntry(id: id, form: .group, title: title, createdMilliseconds: self.clock.wall())))
         for user in users {
@@ -186,9 +187,7 @@ struct ChatWriter {
                 entries.append(entry)
             }
         }
-        guard present + entries.count <= self.limits.groupMembersMax else {
-            throw SkerryError(.quotaExceeded, "A group has at most \(self.limits.groupMembersMax) members.", field: "users")
-        }
+        try self.checkSize(present + entries.count)
         try self.checkQuota(entries.map(\.user), log.store)
         return try self.write(entries, id, &log)
     }
@@ -264,6 +263,12 @@ struct ChatWriter {
         }
         try self.pushConversation(id, &log)
         return (id, true)
+    }
+
+    private func checkSize(_ members: Int) throws(SkerryError) {
+        guard members <= self.limits.groupMembersMax else {
+            throw SkerryError(.quotaExceeded, "A group has at most \(self.limits.groupMembersMax) members.", field: "users")
+        }
     }
 
     private func checkQuota(_ users: [UserID], _ store: any StoreTransaction) throws {

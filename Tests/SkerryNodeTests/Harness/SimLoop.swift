@@ -1,0 +1,54 @@
+import Dispatch
+import Glibc
+import NIOCore
+import Synchronization
+
+/// An event loop without a thread: what it is given waits until a test runs it. So a test decides what happens when, and a simulation
+/// happens the same way every time.
+final class SimLoop: NIOSerialEventLoopExecutor {
+    private struct State {
+        var tasks: [@Sendable () -> Void] = []
+        var owner: pthread_t?
+    }
+
+    private let state = Mutex(State())
+
+    var inEventLoop: Bool { self.state.withLock { $0.owner == pthread_self() } }
+
+    func execute(_ task: @escaping @Sendable () -> Void) { self.state.withLock { $0.tasks.append(task) } }
+
+    var isIdle: Bool { self.state.withLock { $0.tasks.isEmpty } }
+
+    /// Runs what waits, and what comes meanwhile.
+    func runPending() {
+        while true {
+            let task = self.state.withLock { $0.tasks.isEmpty ? nil : $0.tasks.removeFirst() }
+            guard let task else { return }
+            self.run(task)
+        }
+    }
+
+    /// Forgets what waits: the process died.
+    func drop() { self.state.withLock { $0.tasks = [] } }
+
+    /// Runs `body` as a task of the loop, at once.
+    @discardableResult
+    func run<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let before = self.state.withLock { state in
+            defer { state.owner = pthread_self() }
+            return state.owner
+        }
+        defer { self.state.withLock { $0.owner = before } }
+        return try body()
+    }
+
+    /// Asked by `assumeIsolated`.
+    func checkIsolated() { precondition(self.inEventLoop, "a shard was entered outside of its loop") }
+
+    // MARK: - What shards do not use
+
+    func submit<T>(_ task: @escaping () throws -> T) -> EventLoopFuture<T> { preconditionFailure("a SimLoop makes no futures") }
+    func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping () throws -> T) -> Scheduled<T> { preconditionFailure("a SimLoop has no timers") }
+    func scheduleTask<T>(in: TimeAmount, _ task: @escaping () throws -> T) -> Scheduled<T> { preconditionFailure("a SimLoop has no timers") }
+    func shutdownGracefully(queue: DispatchQueue, _ callback: @escaping @Sendable ((any Error)?) -> Void) { callback(nil) }
+}
