@@ -20,7 +20,8 @@ package struct HTTPAPI: Sendable {
         let limits = control.node.limits
         self.control = control
         self.limits = limits
-        self.limiter = RequestLimiter(limits: limits)
+        let limiter = RequestLimiter(limits: limits)
+        self.limiter = limiter
         let repeats = IdempotencyStore(limits: limits)
         self.repeats = repeats
         let routes =
@@ -28,6 +29,7 @@ package struct HTTPAPI: Sendable {
             + AdminRoutes(control: control, limits: limits).all
         let documents = Documents(version: control.version, routes: routes, box: BoxRoutes(control: control))
         self.routes = documents.routes
+        control.gauges.add(Gauge(name: "skerry_http_limiter_keys", help: "Users and addresses whose rate is remembered.") { limiter.keyCount })
         control.gauges.add(Gauge(name: "skerry_idempotency_keys", help: "Idempotency keys remembered.") { repeats.count })
     }
 
