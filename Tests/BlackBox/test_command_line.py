@@ -4,12 +4,11 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
 
 import pytest
 
-from harness import Person, eventually
+from harness import Person, eventually, free_port
 from harness.box import run_cli
 from harness.rest import is_problem, ok
 
@@ -77,12 +76,7 @@ def test_a_data_directory_that_cannot_be_made_is_refused_in_one_line(tmp_path):
 
 
 def test_options_win_over_the_environment_and_that_over_the_file(tmp_path, new_box):
-    def free():
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return s.getsockname()[1]
-
-    http, mqtt, https = free(), free(), free()
+    http, mqtt, https = free_port(), free_port(), free_port()
     config = tmp_path / "all.conf"
     config.write_text(f"http.port = 1\nmqtt.port = 2\nhttps.port = {https}\n")
     os.environ["SKERRY_MQTT_PORT"] = str(mqtt)  # the harness takes it out again; settings are asked of the program itself

@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from harness import Box, ChatClosed, ChatRefused, Person
+from harness import Box, ChatClosed, ChatRefused, Person, free_port
 from harness.chat import new_cid
 
 pytestmark = pytest.mark.kill9
@@ -62,8 +62,8 @@ class WebSocketSender(Client):
 
     WINDOW = 16
 
-    def __init__(self, load, person, conv):
-        self.conv = conv
+    def __init__(self, load, person, conv, name):
+        self.conv, self.label = conv, name
         self.acked: dict[str, dict] = {}
         self.texts: dict[str, str] = {}
         super().__init__(load, person)
@@ -87,7 +87,7 @@ class WebSocketSender(Client):
                 while unacked or not self.load.finishing.is_set():
                     while len(pending) < self.WINDOW and not self.load.finishing.is_set():
                         cid = new_cid()
-                        unacked[cid] = self.texts[cid] = f"{self.person.name} {len(self.texts)}"
+                        unacked[cid] = self.texts[cid] = f"{self.label} {len(self.texts)}"
                         pending.append((chat.start("send", conv=self.conv, cid=cid, kind="text", text=unacked[cid]), cid))
                         self.load.pace()
                     if not pending:
@@ -264,14 +264,16 @@ class Watcher(Paho):
         self.filter = filter
         self.got: list[str] = []
         self.quiet = threading.Event()
+        self.subscribed = threading.Event()
         super().__init__(load, person, name)
 
     def on_up(self):
-        if not self.got:
+        if not self.subscribed.is_set():
             self.paho.subscribe(self.filter, qos=2)
 
     def work(self):
         self.paho.on_message = lambda client, userdata, message: self.got.append(message.payload.decode())
+        self.paho.on_subscribe = lambda *_: self.subscribed.set()
         while not self.quiet.is_set():
             self.loop(0.05)
         self.paho.disconnect()
@@ -279,7 +281,8 @@ class Watcher(Paho):
 
 def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice_after_many_kills(new_box, rng):
     began = time.monotonic()
-    box = new_box(config=LIMITS)
+    # Ports of its own, so that clients never meet another box while this one is away.
+    box = new_box("--http-port", str(free_port()), "--mqtt-port", str(free_port()), config=LIMITS)
     ann, bob, thing = box.people("ann", "bob", "thing")
     with ann.chat() as a:
         conv = a.request("create", type="group", title="Storm", members=[bob.id, thing.id], cid=new_cid())["conversation"]["id"]
@@ -288,7 +291,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice_after_many_kill
         keeper.subscribe("t/kill/#", qos=2)
 
     load = Load(box, rng)
-    senders = [WebSocketSender(load, ann, conv), WebSocketSender(load, ann, conv), WebSocketSender(load, bob, conv)]
+    watcher = Watcher(load, thing, "watcher", "t/kill/#")
+    assert watcher.subscribed.wait(20), "the subscriber is not subscribed"
+    senders = [WebSocketSender(load, ann, conv, "ann1"), WebSocketSender(load, ann, conv, "ann2"), WebSocketSender(load, bob, conv, "bob")]
     reader = WebSocketReader(load, bob)
     cids: dict[str, str] = {}
 
@@ -298,7 +303,6 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice_after_many_kill
 
     by_mqtt = [Publisher(load, thing, "chat1", 1, f"v1/c/{conv}/send", chat_body), Publisher(load, thing, "chat2", 2, f"v1/c/{conv}/send", chat_body)]
     publishers = [Publisher(load, thing, "pub1", 1, "t/kill/1"), Publisher(load, thing, "pub2", 2, "t/kill/2")]
-    watcher = Watcher(load, thing, "watcher", "t/kill/#")
     clients = senders + [reader, watcher] + by_mqtt + publishers
 
     unready = 0

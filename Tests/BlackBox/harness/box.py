@@ -6,6 +6,7 @@ import pathlib
 import random
 import secrets
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -32,6 +33,18 @@ def environment() -> dict:
 def free_address() -> str:
     """Some loopback address, to be a client at another place: the box counts tries of logins and connections by address."""
     return f"127.{random.randint(1, 250)}.{random.randint(0, 250)}.{random.randint(2, 250)}"
+
+
+def free_port() -> int:
+    """A port for a box that must come back at the same place, where nobody else goes meanwhile: below the range of outgoing connections."""
+    while True:
+        port = random.SystemRandom().randint(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Box:

@@ -168,6 +168,32 @@ def test_what_happened_while_the_connection_was_gone_is_caught_up(fixed_box, bro
     assert texts == ["changed", "Message recalled"] + [f"missed {number}" for number in range(250)]
 
 
+def test_a_cursor_that_the_box_does_not_know_makes_the_page_load_anew(fixed_box, browser):
+    anna, ben = fixed_box.people("anna", "ben")
+    conversation = direct(anna, ben)
+    send(ben, conversation, "before")
+    page = browser().come_in(anna).open_conversation(ben.name)
+    page.message("before")
+    page.js("""
+        const send = WebSocket.prototype.send;
+        window.hellos = 0;
+        WebSocket.prototype.send = function (text) {
+            const frame = JSON.parse(text);
+            if (frame.t === 'hello') { window.hellos += 1; if (frame.d.cursor) frame.d.cursor = 'of-another-life'; }
+            send.call(this, JSON.stringify(frame));
+        };""")
+    fixed_box.restart()
+    send(ben, conversation, "meanwhile")
+    page.message("meanwhile")
+    page.live()
+    page.write("and on")
+    page.stored("and on")
+    send(ben, conversation, "live again")
+    page.message("live again")
+    assert page.count("before") == page.count("meanwhile") == 1
+    assert page.js("return window.hellos") >= 1
+
+
 def test_edit_recall_reply_and_reactions_reach_the_other_side(box, browser):
     anna, ben = box.people("anna", "ben")
     direct(anna, ben)
