@@ -58,7 +58,7 @@ struct LimitTests {
         over.append(packet.getSlice(at: 0, length: 3) ?? packet)
         let error = #expect(throws: MQTTDecodeError.self) { try over.next() }
         #expect(error?.reason == .packetTooLarge)
-        #expect(error?.description.contains("mqtt.packet_max") == true)
+        #expect(error?.description.contains("mqtt.packet_bytes_max") == true)
     }
 
     @Test("a CONNECT with a large will obeys packetBytesMax and nothing smaller")

@@ -68,7 +68,7 @@ package struct MQTTDecodeError: Error, Sendable, Hashable, CustomStringConvertib
         case .packetType: "reserved packet type"
         case .flags: "reserved flags in the first byte"
         case .remainingLength: "remaining length is not a minimal number of at most four bytes"
-        case .tooLarge(let bytes, let limit): "\(bytes) bytes are over the limit of \(limit); raise `mqtt.packet_max` if this client is trusted"
+        case .tooLarge(let bytes, let limit): "\(bytes) bytes are over the limit of \(limit); raise `mqtt.packet_bytes_max` if this client is trusted"
         case .truncated: "a field reaches over the end of the packet"
         case .leftover: "bytes after the last field"
         case .string: "a string is not UTF-8 without U+0000"
