@@ -1,3 +1,4 @@
+import DequeModule
 import MQTTCodec
 import MQTTSession
 import NIOCore
@@ -72,7 +73,7 @@ final class PublicationJob: CommitJob {
 /// connections whose messages wait are not read.
 final class BrokerWrites: Sendable {
     private struct State {
-        var waiting: [any CommitJob] = []
+        var waiting = Deque<any CommitJob>()
         var isRetrying = false
     }
 

@@ -198,7 +198,9 @@ package final class BrokerShard {
 
     private func send(_ bytes: ByteBuffer, to link: MQTTLink) {
         guard bytes.readableBytes > 0 else { return }
-        if link.loop === self.shard.loop { link.send(bytes) } else { self.crossing.append((link, bytes)) }
+        if link.loop === self.shard.loop { return link.send(bytes) }
+        link.reserve(bytes)
+        self.crossing.append((link, bytes))
     }
 
     private func sendCrossing() {
@@ -207,7 +209,7 @@ package final class BrokerShard {
         for (link, bytes) in self.crossing { byLoop[ObjectIdentifier(link.loop), default: (link.loop, [])].1.append((link, bytes)) }
         self.crossing.removeAll(keepingCapacity: true)
         for (loop, batch) in byLoop.values {
-            loop.execute { for (link, bytes) in batch { link.send(bytes) } }
+            loop.execute { for (link, bytes) in batch { link.sendReserved(bytes) } }
         }
     }
 

@@ -89,12 +89,18 @@ package final class MQTTLink: Sendable {
     func accepted(by home: Shard) { self.enter { $0.accepted(by: home) } }
 
     func send(_ bytes: ByteBuffer, thenClose closes: Bool = false) {
-        if bytes.readableBytes > 0 { self.waiting.wrappingAdd(bytes.readableBytes, ordering: .relaxed) }
+        self.reserve(bytes)
         self.enter {
             if bytes.readableBytes > 0 { $0.send(bytes) }
             if closes { $0.close() }
         }
     }
+
+    /// Counts bytes as waiting that are on their way to the connection's loop, which may be busy for long.
+    func reserve(_ bytes: ByteBuffer) { self.waiting.wrappingAdd(bytes.readableBytes, ordering: .relaxed) }
+
+    /// Bytes that were reserved have crossed.
+    func sendReserved(_ bytes: ByteBuffer) { self.enter { $0.send(bytes) } }
 
     private func enter(_ body: @escaping @Sendable (any MQTTOutlet) -> Void) {
         let outlet = self.outlet
