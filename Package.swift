@@ -37,8 +37,12 @@ func layer(
 ) -> Target {
     .target(name: name, dependencies: dependencies, path: "Sources/\(folder)/\(name)", exclude: exclude, swiftSettings: strict, plugins: plugins)
 }
+/// A static Swift runtime asks the linker to export every symbol of the program, for plug-ins that we do not have: 5 MB of file and of memory.
+let exportsNothing: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(platforms: [.linux], configuration: .release))]
+
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: strict)
+    .executableTarget(
+        name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: strict, linkerSettings: exportsNothing)
 }
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil, exclude: [String] = []) -> Target {
     .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, resources: resources, swiftSettings: strict)
@@ -113,7 +117,7 @@ let package = Package(
 
         // Server
         layer("Server", "SkerryServer", [
-            "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
+            "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "CLinux", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
             nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals, logging,
         ]),
 

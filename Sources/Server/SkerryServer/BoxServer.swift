@@ -1,3 +1,4 @@
+import CLinux
 import Listeners
 import Logging
 import NIOCore
@@ -66,6 +67,7 @@ package enum BoxServer {
             // Last of all: whoever waits for this file finds the listeners, the claim link and the control socket there.
             try directory.writeEndpoints(box: parts.identity.box, listeners: listeners.records)
         }
+        skerry_release_code()
         logger.notice("ready", metadata: ["box": "\(parts.identity.box)", "version": "\(SkerryVersion.text)", "web": "\(links.bases.first ?? "-")"])
 
         var configuration = ServiceGroupConfiguration(
@@ -99,7 +101,8 @@ struct BoxParts: Sendable {
     init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup) async throws {
         self.identity = try BoxIdentity.loadOrCreate(directory: settings.data)
         let loops = Array(group.makeIterator())
-        self.node = Node(box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: .system, random: .system)
+        self.node = Node(
+            box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: try await .disciplined(by: store), random: .system)
         self.accounts = AccountService(node: self.node)
         self.chat = ChatService(node: self.node)
         self.broker = try await MQTTBroker.start(

@@ -76,7 +76,7 @@ package final class LogWriter: @unchecked Sendable {
         guard self.isTouched, let hybrid = self.hybrid else { return }
         var bytes: [UInt8] = []
         bytes.appendBigEndian(hybrid.last.rawValue)
-        try store.setMeta("hlc", bytes)
+        try store.setMeta(Self.stampName, bytes)
         self.isTouched = false
     }
 
@@ -123,8 +123,14 @@ package final class LogWriter: @unchecked Sendable {
     }
 
     private static func load(_ store: any StoreTransaction) throws -> HybridClock {
-        let last = try store.meta("hlc").flatMap { $0.bigEndian(at: 0) } ?? 0
-        return HybridClock(last: HLC(rawValue: last))
+        HybridClock(last: try Self.lastStamp(store))
+    }
+
+    private static let stampName = "hlc"
+
+    /// The latest stamp that is known to be on the disk; zero on a new box.
+    package static func lastStamp(_ store: any StoreReading) throws -> HLC {
+        HLC(rawValue: try store.meta(Self.stampName).flatMap { $0.bigEndian(at: 0) } ?? 0)
     }
 }
 

@@ -139,7 +139,7 @@ struct ControlCommands: Sendable {
         return name
     }
 
-    private static func reference(_ name: String) -> UserReference { .name(key: name.lowercased()) }
+    private static func reference(_ name: String) -> UserReference { .name(key: UserName.key(of: name)) }
 
     // MARK: The box
 

@@ -18,8 +18,8 @@ package enum OfflineBox {
         defer { store.close() }
         let identity = try BoxIdentity.loadOrCreate(directory: settings.data)
         let node = Node(
-            box: identity.box, loops: [MultiThreadedEventLoopGroup.singleton.next()], store: store, limits: settings.limits, clock: .system,
-            random: .system)
+            box: identity.box, loops: [MultiThreadedEventLoopGroup.singleton.next()], store: store, limits: settings.limits,
+            clock: try await .disciplined(by: store), random: .system)
         let links = LinkPrinter(bases: BoxAddresses.expected(settings))
         let commands = ControlCommands(node: node, accounts: AccountService(node: node), control: nil, links: links, claimed: { _ in })
         do throws(SkerryError) {
