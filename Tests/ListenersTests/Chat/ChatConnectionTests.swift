@@ -271,6 +271,22 @@ import Testing
         #expect(frames.count < 20, "what waited was dropped")
     }
 
+    @Test("a client that asked for more than the outbox holds is not slow because of the answers")
+    func largeAnswers() async throws {
+        var limits = Limits()
+        limits.outboxBytesMax = 2_000
+        let world = ChatWorld(limits: limits)
+        let alice = try await world.person("alice")
+        let client = try await world.connect(as: alice.token)
+        try await client.setStuck(true)
+        for number in 0..<200 { try await client.say(#"{"t":"nonsense","id":\#(number)}"#) }
+        world.node.publish([.push(ChatPush(audience: [alice.user], conversation: nil, frame: ByteBuffer(string: "pushed"), isEphemeral: false))])
+        await world.loop.run()
+        try await client.setStuck(false)
+        let frames = await client.heard()
+        #expect(frames.count == 201 && frames.last?.text == "pushed")
+    }
+
     @Test("a slow client that never reads again is cut off")
     func slowForever() async throws {
         var limits = Limits()

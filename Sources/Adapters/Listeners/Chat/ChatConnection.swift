@@ -27,6 +27,8 @@ package final class ChatConnection: WebSocketApplication, ChatOutlet {
     private var caller: Caller?
     private var queue = RequestQueue()
     private var badFrames = 0
+    /// Bytes pushed since everything that waited was last taken. Answers do not count: who asked for large pages is not slow because of them.
+    private var pushedBytes = 0
     private var hasPinged = false
     private var isPumping = false
 
@@ -59,7 +61,10 @@ package final class ChatConnection: WebSocketApplication, ChatOutlet {
         }
     }
 
-    package func drained(_ connection: WebSocketConnection) { self.pump() }
+    package func drained(_ connection: WebSocketConnection) {
+        self.pushedBytes = 0
+        self.pump()
+    }
 
     package func secondPassed(_ now: NIODeadline, on connection: WebSocketConnection) {
         switch self.phase {
@@ -100,9 +105,10 @@ package final class ChatConnection: WebSocketApplication, ChatOutlet {
         let waiting = connection.waitingBytes
         if isEphemeral, waiting + frame.readableBytes > self.limits.outboxEphemeralBytesMax {
             self.node.metrics.add(.ephemeralDropped)
-        } else if waiting > self.limits.outboxBytesMax {
+        } else if waiting > self.limits.outboxBytesMax, self.pushedBytes > self.limits.outboxBytesMax {
             self.end(.slow)
         } else {
+            self.pushedBytes += frame.readableBytes
             self.send(frame)
         }
     }
