@@ -116,7 +116,9 @@ class WebSocketReader(Client):
 
     def __init__(self, load, person):
         self.shown: dict[str, dict] = {}
-        self.cursor: str | None = None
+        # Taken before anything is sent: from here on nothing may be missed.
+        with person.chat() as chat:
+            self.cursor: str = chat.greeting["live"]
         self.resets = 0
         super().__init__(load, person)
 
@@ -136,23 +138,18 @@ class WebSocketReader(Client):
                 continue
             self.reconnects += 1
             try:
-                if self.cursor is None:
-                    self.cursor = chat.greeting["live"]
-                else:
-                    if chat.greeting["sync"] != "ok":
-                        self.resets += 1
-                    since = self.cursor
-                    while True:
-                        page = chat.request("sync", since=since, limit=100)
-                        seen = [i["d"]["mid"] for i in page["items"] if i["t"] == "msg"]
-                        assert len(seen) == len(set(seen)), "one page of sync has a message twice"
-                        for item in page["items"]:
-                            if item["t"] == "msg":
-                                self.show(item["d"])
-                        since = page["cursor"]
-                        self.cursor = since
-                        if page["done"]:
-                            break
+                if chat.greeting["sync"] != "ok":
+                    self.resets += 1
+                while True:
+                    page = chat.request("sync", since=self.cursor, limit=100)
+                    seen = [i["d"]["mid"] for i in page["items"] if i["t"] == "msg"]
+                    assert len(seen) == len(set(seen)), "one page of sync has a message twice"
+                    for item in page["items"]:
+                        if item["t"] == "msg":
+                            self.show(item["d"])
+                    self.cursor = page["cursor"]
+                    if page["done"]:
+                        break
                 live: set[str] = set()
                 while not self.load.finishing.is_set():
                     try:
@@ -174,11 +171,21 @@ class WebSocketReader(Client):
 
 # MARK: MQTT
 
+class PahoClient(paho.Client):
+    """paho forgets that it sent PUBREL when an attempt to connect fails after the first, and publishes anew what was released: that must not be."""
+
+    def _messages_reconnect_reset_out(self):
+        released = [message for message in self._out_messages.values() if message.state == paho.mqtt_ms_resend_pubrel]
+        super()._messages_reconnect_reset_out()
+        for message in released:
+            message.state = paho.mqtt_ms_resend_pubrel
+
+
 class Paho(Client):
     """A paho client with a session that outlives connections, connected anew after every cut."""
 
     def __init__(self, load, person, name):
-        self.paho = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5, reconnect_on_failure=False)
+        self.paho = PahoClient(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5, reconnect_on_failure=False)
         self.paho.max_inflight_messages_set(16)
         self.paho.username_pw_set(person.name, person.token)
         self.connected = False
@@ -251,7 +258,8 @@ class Publisher(Paho):
 
     def _on_publish(self, client, userdata, mid, reason, properties):
         text = self.sent.pop(mid)
-        if reason.is_failure:
+        # PUBREL again after a PUBCOMP that was lost: the exchange is over, the box knows no such packet identifier any more.
+        if reason.is_failure and not (self.qos == 2 and reason.value == 0x92):
             self.load.failures.append(f"{text}: refused with {reason}")
         else:
             self.acked.append(text)
@@ -293,8 +301,8 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice_after_many_kill
     load = Load(box, rng)
     watcher = Watcher(load, thing, "watcher", "t/kill/#")
     assert watcher.subscribed.wait(20), "the subscriber is not subscribed"
-    senders = [WebSocketSender(load, ann, conv, "ann1"), WebSocketSender(load, ann, conv, "ann2"), WebSocketSender(load, bob, conv, "bob")]
     reader = WebSocketReader(load, bob)
+    senders = [WebSocketSender(load, ann, conv, "ann1"), WebSocketSender(load, ann, conv, "ann2"), WebSocketSender(load, bob, conv, "bob")]
     cids: dict[str, str] = {}
 
     def chat_body(text):
@@ -355,7 +363,8 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice_after_many_kill
         items, _, _ = b.sync(reader.cursor, limit=500)
         synced = [i["d"]["mid"] for i in items if i["t"] == "msg"]
         assert len(synced) == len(set(synced))
-        assert set(reader.shown) | set(synced) == set(mids), f"the reader misses {len(set(mids) - set(reader.shown) - set(synced))}"
+        missed = [by_mid[mid]["text"] for mid in mids if mid not in reader.shown and mid not in synced]
+        assert not missed, f"the reader misses {len(missed)}: {missed[:20]}"
 
     # MQTT: the session that was away and the one that was there hold every acknowledged message; QoS 2 exactly once.
     one, two = publishers

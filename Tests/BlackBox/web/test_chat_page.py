@@ -160,7 +160,7 @@ def test_what_happened_while_the_connection_was_gone_is_caught_up(fixed_box, bro
     for number in range(250):
         send(ben, conversation, f"missed {number}")
     page.js("window.WebSocket = window.hold")
-    page.click(".banner button", "Connect now")
+    page.js("document.querySelector('.banner:not([hidden]) button')?.click()")  # or the page was quicker by itself
     page.live()
     page.message("missed 249")
     page.message("changed")
