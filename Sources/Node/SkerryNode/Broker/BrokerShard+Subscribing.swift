@@ -38,7 +38,7 @@ extension BrokerShard {
                     decisions[index].interest = try ChatInterest.resolve(
                         filter, decisions[index].subscription.filter, for: caller.user, ChatReader(store, online: online))
                 } catch let error as SkerryError {
-                    decisions[index].refusal = error.code == .notFound ? .notAuthorized : MQTTReason(error.code.mqttReason)
+                    decisions[index].refusal = .ofSubscribe(error.code)
                     decisions[index].text = error.detail
                 }
             }
