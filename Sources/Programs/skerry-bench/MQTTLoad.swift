@@ -58,7 +58,7 @@ final class MQTTLoad {
         let group = Group(publisher: publisher, subscribers: subscribers, packet: packet)
         self.groups.append(group)
         let idOffset = packet.writerIndex - self.pattern.payloadBytes - 2
-        let proceed: () -> Void = { [unowned self, unowned group] in self.proceed(group, idOffset) }
+        let proceed: () -> Void = { [self] in self.proceed(group, idOffset) }
         publisher.onProgress = proceed
         for subscriber in subscribers { subscriber.onProgress = proceed }
     }
