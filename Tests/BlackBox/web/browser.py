@@ -5,7 +5,7 @@ import pathlib
 import shutil
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.chrome.service import Service
@@ -59,7 +59,7 @@ class Browser:
         def check(_):
             try:
                 return condition()
-            except StaleElementReferenceException:
+            except (StaleElementReferenceException, ElementClickInterceptedException, IndexError):  # redrawn or moved at that moment
                 return None
         return WebDriverWait(self.driver, DEADLINE_SECONDS, poll_frequency=0.05).until(check, f"{what}; the page shows: {self.text()[:600]!r}")
 

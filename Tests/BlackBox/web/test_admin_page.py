@@ -50,17 +50,17 @@ def test_a_user_is_added_locked_and_unlocked(box, browser):
 
     def status(text):
         def found():
-            while not page.all("tbody tr", name) and page.all("main > button"):
-                page.all("main > button")[0].click()
-                return False
-            return page.all("tbody tr", name) and text in page.all("tbody tr", name)[0].text
+            rows, more = page.all("tbody tr", name), page.all("main > button")
+            if not rows and more:
+                more[0].click()
+            return rows and text in rows[0].text
         page.until(found, f"{name} being {text}")
 
     status("Active")
     other = browser().open(box.url)
     other.fill_gate(name, "long enough")
     other.live()
-    page.named(f"Actions for {name}").click()
+    page.click(f"[aria-label='Actions for {name}']")
     page.click(".menu button", "Lock")
     page.click("dialog .danger", "Lock")
     status("Locked")
@@ -68,12 +68,12 @@ def test_a_user_is_added_locked_and_unlocked(box, browser):
     other.see("input[name=password]")
     other.fill_gate(name, "long enough")
     other.see(".problem")
-    page.named(f"Actions for {name}").click()
+    page.click(f"[aria-label='Actions for {name}']")
     page.click(".menu button", "Unlock")
     status("Active")
     other.fill_gate(name, "long enough")
     other.live()
-    page.named(f"Actions for {name}").click()
+    page.click(f"[aria-label='Actions for {name}']")
     page.click(".menu button", "Password reset link")
     assert "/#/reset/" in page.see("dialog .linkbox input").get_attribute("value")
 

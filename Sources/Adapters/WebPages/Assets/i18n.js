@@ -21,7 +21,6 @@ const texts = {
   themeAuto: ['Like the device', '跟随系统'],
   themeLight: ['Light', '浅色'],
   themeDark: ['Dark', '深色'],
-  notFoundTitle: ['Nothing here', '这里什么也没有'],
 
   // Gate
   signIn: ['Sign in', '登录'],
@@ -193,7 +192,6 @@ const texts = {
   unblockedNow: ['{name} is no longer blocked.', '已取消屏蔽{name}。'],
   blockedNote: ['You blocked this person.', '你已屏蔽此人。'],
   blockedPeople: ['Blocked people', '已屏蔽的人'],
-  message: ['Write a message', '发消息'],
 
   // Settings
   displayName: ['Display name', '显示名称'],
@@ -233,7 +231,6 @@ const texts = {
   diskLowText: ['New messages are refused when the reserve is reached. Free some space.', '达到保留空间后将拒绝新消息，请清理空间。'],
   clockUnset: ['The clock is not set', '时钟未同步'],
   clockUnsetText: ['Messages are still in the right order, but their times may be wrong.', '消息顺序仍然正确，但时间可能不准确。'],
-  noTls: ['No listener uses TLS', '没有启用 TLS 的端口'],
   notReady: ['The box is not ready: {reasons}', '设备未就绪：{reasons}'],
   notReadyText: ['It takes no new work until this is solved. The log says more.', '解决之前不会接受新的任务，详情请查看日志。'],
   noMqtt: ['No MQTT listener is open', '没有开启 MQTT 端口'],
@@ -318,7 +315,6 @@ const texts = {
   noListenersText: ['The box does not report any open port.', '设备没有报告任何打开的端口。'],
   actionsHead: ['Actions', '操作'],
   updated: ['Updated {time}', '更新于 {time}'],
-  done: ['Done', '完成'],
 
   // Errors, by the code of the registry
   e_bad_request: ['The box did not understand the request.', '设备无法理解该请求。'],

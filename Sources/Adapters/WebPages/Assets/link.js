@@ -5,6 +5,7 @@
 import { Refusal, offline } from './api.js';
 
 const answerMilliseconds = 15_000;
+const closingMilliseconds = 2000;
 const backoffMilliseconds = { first: 500, most: 30_000 };
 const stopCodes = { 4401: 'unauthenticated', 4403: 'locked' };
 
@@ -65,7 +66,12 @@ export class Link {
     } catch (error) {
       if (this.socket !== socket) return;
       if (['unauthenticated', 'token_expired'].includes(error.code)) this.end('unauthenticated', error);
-      else this.lost(socket);
+      else if (error.temporary) this.lost(socket);
+      else {
+        // Refused for good: the cursor may be of another life of the box. The close code that follows says whether to come back at all.
+        this.cursor = null;
+        setTimeout(() => this.lost(socket), closingMilliseconds);
+      }
     }
   }
 

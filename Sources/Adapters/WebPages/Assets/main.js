@@ -11,6 +11,7 @@ import { settingsDialog } from './settings.js';
 import { applyTheme, currentSession, dropSession, forgetUser, isSessionKey, session } from './storage.js';
 import { preview, Thread } from './thread.js';
 
+const announcementsMax = 5;
 const root = document.getElementById('app');
 let app = null;
 
@@ -109,14 +110,19 @@ class App {
   }
 
   arrived(message) {
-    if (message.from === this.chat.me.id || message.conv === this.chat.open) return;
+    if (message.from === this.chat.me.id) return;
     const conversation = this.chat.conversations.get(message.conv);
-    this.announce(t('someoneSaid', { name: conversation ? this.chat.titleOf(conversation) : '', text: preview(message) }));
+    const name = message.conv === this.chat.open ? this.chat.nameOf(message.from) : conversation && this.chat.titleOf(conversation);
+    this.announce(t('someoneSaid', { name: name ?? '', text: preview(message) }));
   }
 
+  /** Read out when the person's screen reader has a moment; of a flood only the first few. */
   announce(text) {
-    this.announcer ??= document.body.appendChild(h('p', { class: 'sr', 'aria-live': 'polite' }));
-    this.announcer.textContent = text;
+    this.announcer ??= document.body.appendChild(h('div', { class: 'sr announcer', 'aria-live': 'polite', 'aria-relevant': 'additions' }));
+    if (this.announcer.children.length >= announcementsMax) return;
+    const line = h('p', {}, text);
+    this.announcer.append(line);
+    setTimeout(() => line.remove(), 5000);
   }
 
   // MARK: The connection
@@ -157,6 +163,7 @@ class App {
     clearTimeout(this.bannerTimer);
     document.removeEventListener('visibilitychange', this.visible);
     removeEventListener('focus', this.visible);
+    this.announcer?.remove();
     this.chat.link.stop();
   }
 }

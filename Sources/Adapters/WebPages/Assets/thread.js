@@ -18,8 +18,9 @@ export class Thread {
     this.rows = new Map();
     this.isAtBottom = true;
     this.isFirst = true;
+    // Not live by itself: a page of older messages or a new tick would be read out like news. The app reads out what arrives.
     this.log = h('div', {
-      class: 'log', role: 'log', 'aria-live': 'off', 'aria-relevant': 'additions', tabindex: 0, id: 'messages',
+      class: 'log', role: 'log', 'aria-live': 'off', tabindex: 0, id: 'messages',
       onscroll: () => this.scrolled(), onkeydown: (event) => this.keys(event),
     });
     this.downButton = iconButton('down', t('toNewest'), { class: 'to-newest', hidden: true, onclick: () => this.toBottom() });
@@ -99,7 +100,6 @@ export class Thread {
       const quoted = message.replyTo ? chat.find(this.conv, message.replyTo) : null;
       yield {
         key: message.cid && message.from === chat.me.id ? `m ${message.cid}` : `m ${message.mid}`,
-        isTheirs: message.from !== chat.me.id,
         sign: JSON.stringify([message, follows, readers, quoted?.text, quoted?.recalled, chat.nameOf(message.from)]),
         make: () => this.message(message, { follows, readers, quoted }),
       };
@@ -122,10 +122,6 @@ export class Thread {
     const anchorKey = anchor?.dataset.key;
     const anchorTop = anchor?.getBoundingClientRect().top;
     const focused = document.activeElement?.closest?.('.log .msg')?.dataset.key;
-    // Only what others add below the messages already here is read out; a page of older ones, the first screen or a new tick is not.
-    const firstKnown = wanted.findIndex(({ key }) => key.startsWith('m ') && this.rows.has(key));
-    const isNews = !this.isFirst && wanted.some(({ key, isTheirs }, index) => isTheirs && index > firstKnown && !this.rows.has(key));
-    log.setAttribute('aria-live', isNews ? 'polite' : 'off');
     const rows = new Map();
     let place = log.firstChild;
     for (const { key, sign, make } of wanted) {
@@ -272,7 +268,7 @@ export class Thread {
     const isMine = message.from === chat.me.id;
     const isLive = message.mid && !message.recalled;
     if (isLive) items.push({ icon: 'reply', label: t('reply'), run: () => this.reply(message) });
-    if (isLive && isMine && message.kind === 'text') items.push({ icon: 'code', label: t('edit'), run: () => this.edit(message) });
+    if (isLive && isMine && message.kind === 'text') items.push({ icon: 'pencil', label: t('edit'), run: () => this.edit(message) });
     if (!message.recalled && message.text) items.push({ icon: 'copy', label: t('copyText'), run: () => copyText(message.text).then(() => toast(t('copied')), () => toast(t('copyFailed'), 'error')) });
     if (isLive && (isMine || (conversation.type === 'group' && conversation.role !== 'member'))) items.push({ icon: 'close', label: t('recall'), danger: true, run: () => this.recall(message) });
     if (item?.state === 'failed') items.push({ icon: 'send', label: t('retry'), run: () => chat.outbox.retry(item.cid) }, { icon: 'close', label: t('discard'), danger: true, run: () => chat.outbox.remove(item.cid) });
