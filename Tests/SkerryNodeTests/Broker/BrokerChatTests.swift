@@ -110,6 +110,25 @@ struct BrokerChatTests {
         world.box.store.close()
     }
 
+    @Test("QoS 2: after a restart the PUBLISH whose PUBREC was lost is still the same message, until PUBREL", arguments: StoreKind.allCases)
+    func repeatedQoS2(kind: StoreKind) async throws {
+        let place = BoxPlace(kind: kind)
+        var world = try await self.world(try place.open())
+        try await world.box.addUsers("ann", "bob")
+        let ann = try await world.client("a", clean: false, expiry: 600, user: "ann")
+        await ann.say(.publish(try MQTTPublish("v1/c/@bob/text", "x", qos: .exactlyOnce, id: 9)))
+        #expect(ann.take() == [.pubrec(MQTTAck(9))])
+        world.box.store.close()
+        world = try await self.world(try place.open(), seed: 2)
+        let again = try await world.client("a", clean: false, expiry: 600, user: "ann", isPresent: true)
+        await again.say(.publish(try MQTTPublish("v1/c/@bob/text", "x", qos: .exactlyOnce, id: 9, dup: true)), .pubrel(MQTTAck(9)))
+        #expect(again.take() == [.pubrec(MQTTAck(9)), .pubcomp(MQTTAck(9))])
+        #expect(try await world.box.store.read { try $0.messageCount() } == 1)
+        await again.say(.publish(try MQTTPublish("v1/c/@bob/text", "x", qos: .exactlyOnce, id: 9, dup: true)))
+        #expect(try await world.box.store.read { try $0.messageCount() } == 2)
+        world.box.store.close()
+    }
+
     @Test("a durable session misses no message: not while away, not over a restart, none twice", arguments: StoreKind.allCases)
     func durable(kind: StoreKind) async throws {
         let place = BoxPlace(kind: kind)

@@ -125,7 +125,7 @@ struct BrokerDurabilityTests {
             got += publishes.map(\.text)
             for publish in publishes { back.give(.puback(MQTTAck(publish.packetID))) }
             if got.count == 100 { try await publisher.publish("t", "live", id: 1000) }
-            await world.settle(rounds: 3)
+            await world.settle()
         }
         #expect(got == (0..<count).map(String.init) + ["live"] || got == (0..<count).map(String.init))
         #expect(try await world.box.store.read { try $0.queueBounds(of: 1) } == nil, "acknowledged rows are gone")

@@ -12,17 +12,20 @@ import Testing
 final class BrokerWorld: Sendable {
     let box: TestBox
     let broker: MQTTBroker
+    private let store: WatchedStore?
 
-    private init(box: TestBox, broker: MQTTBroker) {
+    private init(box: TestBox, broker: MQTTBroker, store: WatchedStore?) {
         self.box = box
         self.broker = broker
+        self.store = store
     }
 
     static func open(
         store: any Store = MemoryStore(), clock: ManualClock = ManualClock(), seed: UInt64 = 1, loops: Int = 2,
         settings change: (inout BrokerSettings) -> Void = { _ in }
     ) async throws -> BrokerWorld {
-        let box = TestBox(store: store, clock: clock, seed: seed, loops: loops)
+        let watched = WatchedStore(store)
+        let box = TestBox(store: watched, clock: clock, seed: seed, loops: loops)
         var settings = BrokerSettings()
         settings.anonymous = [try TopicFilter("#")]
         change(&settings)
@@ -30,7 +33,7 @@ final class BrokerWorld: Sendable {
         let broker = try await Self.driving(box) {
             try await MQTTBroker.start(node: box.node, accounts: Names(), chat: box.chat, settings: chosen, hasTimer: false)
         }
-        return BrokerWorld(box: box, broker: broker)
+        return BrokerWorld(box: box, broker: broker, store: watched)
     }
 
     /// On a store that does nothing until it is told to.
@@ -44,7 +47,7 @@ final class BrokerWorld: Sendable {
         let broker = try await Self.driving(box, step: { store.step() }) {
             try await MQTTBroker.start(node: box.node, accounts: Names(), chat: box.chat, settings: chosen, hasTimer: false)
         }
-        return (BrokerWorld(box: box, broker: broker), store)
+        return (BrokerWorld(box: box, broker: broker, store: nil), store)
     }
 
     /// Everybody whose password is "pw" comes in; root is an administrator.
@@ -75,12 +78,15 @@ final class BrokerWorld: Sendable {
         return try await task.value
     }
 
-    /// Everything that follows from what was done so far has happened: each round lets one more step go through the writer and a reader.
-    func settle(rounds: Int = 6) async {
-        for _ in 0..<rounds {
-            await self.box.settle()
-            _ = try? await self.box.store.read { _ in true }
+    /// Everything that follows from what was done so far has happened: no loop has anything to do, and no thread of the store.
+    func settle() async {
+        while true {
+            // Looked at before the loops: whoever finishes meanwhile leaves them something to do.
+            let isStill = self.store?.isIdle ?? true
+            let wasIdle = self.box.loops.allSatisfy(\.isIdle)
             self.box.runLoops()
+            if isStill && wasIdle && self.store?.isIdle ?? true && self.box.loops.allSatisfy(\.isIdle) { return }
+            await Task.yield()
         }
     }
 
@@ -286,4 +292,35 @@ extension MQTTPublish {
 
     var text: String { String(buffer: self.payload) }
     var line: String { "\(self.topic?.text ?? "")=\(self.text)" }
+}
+
+/// Counts what a store is doing, so that a test knows when it does nothing.
+final class WatchedStore: Store {
+    private let store: any Store
+    private let working = Mutex(0)
+
+    init(_ store: any Store) { self.store = store }
+
+    var isIdle: Bool { self.working.withLock { $0 == 0 } }
+
+    func onWriter(_ work: @escaping @Sendable (any StoreWriter) -> Void) {
+        self.working.withLock { $0 += 1 }
+        self.store.onWriter {
+            work($0)
+            self.working.withLock { $0 -= 1 }
+        }
+    }
+
+    func read<Value: Sendable>(
+        _ work: @escaping @Sendable (any StoreReading) throws -> Value, completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        self.working.withLock { $0 += 1 }
+        self.store.read(work) {
+            completion($0)
+            self.working.withLock { $0 -= 1 }
+        }
+    }
+
+    var sizeBytes: Int { self.store.sizeBytes }
+    func close() { self.store.close() }
 }

@@ -59,8 +59,8 @@ extension BrokerShard {
         return try verb.request(fields, limits: limits)
     }
 
-    /// A `cid` for a message that has none. It stays the same while the PUBLISH is not acknowledged, so that the client's second try of it is
-    /// the same message, also after a restart: it is written down before the chat hears of the message. With the acknowledgement it is
+    /// A `cid` for a message that has none. It stays the same while the exchange is open, so that the client's second try of it is the same
+    /// message, also after a restart: it is written down before the chat hears of the message. With the PUBACK (QoS 2: the PUBREL) it is
     /// forgotten: from then on the packet identifier means a new message, whatever DUP says [MQTT-4.3.2-5].
     private func cid(_ session: BrokerSession, _ exchange: PublishExchange?) -> String {
         let fresh: MessageID = self.node.random.identifier()
@@ -79,8 +79,7 @@ extension BrokerShard {
     }
 
     func forgetCID(_ packetID: UInt16, _ session: BrokerSession) {
-        session.cids[packetID] = nil
-        guard session.isDurable else { return }
+        guard session.cids.removeValue(forKey: packetID) != nil, session.isDurable else { return }
         let number = session.number
         self.broker.writes.rows(loop: nil) { try $0.removeInbound(session: number, packetID: packetID) }
     }
@@ -93,6 +92,9 @@ extension BrokerShard {
         guard let session = self.byKey[key] else { return }
         self.reply(result, cid, to: message, session)
         guard let exchange else { return }
+        // An acknowledgement that no connection takes any more is not one: the client will try again.
+        let isOver = message.qos == .atLeastOnce || result.isFailure
+        if isOver, link != nil, session.link === link { self.forgetCID(exchange.packetID, session) }
         switch result {
         case .success: self.answered(key, exchange, .success)
         case .failure(let error):
@@ -225,6 +227,15 @@ extension ChatInterest {
             return ChatInterest(.conversation(part, try reader.membership(reference, user).conversation), filter: source)
         case .presence(nil): return ChatInterest(.presence(nil), filter: source)
         case .presence(let reference?): return ChatInterest(.presence(try reader.user(reference).id), filter: source)
+        }
+    }
+}
+
+extension Result {
+    fileprivate var isFailure: Bool {
+        switch self {
+        case .success: false
+        case .failure: true
         }
     }
 }

@@ -44,6 +44,7 @@ extension BrokerShard {
     /// QoS 2, second half.
     func forward(_ message: ApplicationMessage, _ session: BrokerSession, _ exchange: PublishExchange) {
         if case .chat = TopicKind(message.topic) {
+            self.forgetCID(exchange.packetID, session)
             self.answered(session.key, exchange, .success)
             session.link?.settle(1)
             return

@@ -127,7 +127,6 @@ package final class BrokerShard {
         guard let session = self.byKey[key] else { return }
         var effects: [SessionEffect] = []
         session.machine.resolve(exchange.ticket, answer, effects: &effects)
-        if session.cids[exchange.packetID] != nil && session.link != nil { self.forgetCID(exchange.packetID, session) }
         self.run(effects, session)
         self.touch(session)
     }

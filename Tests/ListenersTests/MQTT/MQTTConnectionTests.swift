@@ -1,0 +1,198 @@
+import Account
+import NIOCore
+import NIOEmbedded
+import SkerryModel
+import SkerryNode
+import Store
+import Synchronization
+import TestKit
+import Testing
+
+@testable import Listeners
+
+@Suite(.timeLimit(.minutes(1))) struct MQTTConnectionTests {
+    // MARK: Packets as bytes, written by hand
+
+    static func connect(_ version: UInt8, id: String = "c", flags: UInt8 = 2, tail: [UInt8] = []) -> [UInt8] {
+        let body = [0, 4] + Array("MQTT".utf8) + [version, flags, 0, 0] + (version == 5 ? [0] : []) + [0, UInt8(id.utf8.count)] + Array(id.utf8) + tail
+        return [0x10, UInt8(body.count)] + body
+    }
+    static let ping: [UInt8] = [0xC0, 0]
+    static let pong: [UInt8] = [0xD0, 0]
+    static let accepted: [UInt8] = [0x20, 2, 0, 0]
+
+    /// Lets everybody in, when the test says so.
+    final class Gate: MQTTAuthenticating {
+        private let waiting = Mutex<[@Sendable () -> Void]>([])
+
+        func authenticate(
+            name: String, secret: String, address: AddressKey, loop: (any EventLoop)?,
+            completion: @escaping @Sendable (Result<Caller, SkerryError>) -> Void
+        ) {
+            let id = UserID(Bytes16(high: 7, low: 7))
+            let caller = Caller(user: id, name: name, role: .user, device: DeviceID(id.value))
+            self.waiting.withLock { $0.append { loop?.execute { completion(.success(caller)) } } }
+        }
+
+        func open() {
+            let waiting = self.waiting.withLock { waiting in
+                defer { waiting = [] }
+                return waiting
+            }
+            for answer in waiting { answer() }
+        }
+    }
+
+    final class World: Sendable {
+        let loop = NIOAsyncTestingEventLoop()
+        let node: Node
+        let gate = Gate()
+        let broker: MQTTBroker
+        let keepers: ConnectionKeepers
+
+        init(settings change: (inout BrokerSettings) -> Void = { _ in }) async throws {
+            let loop = self.loop
+            self.node = Node(
+                box: Sample.box, loops: [loop], store: MemoryStore(), limits: Limits(),
+                clock: NodeClock(
+                    wall: { 1_700_000_000_000 + loop.now.uptimeNanoseconds / 1_000_000 }, monotonic: { loop.now.uptimeNanoseconds / 1_000_000 }),
+                random: .system)
+            self.keepers = ConnectionKeepers(loops: [loop])
+            var settings = BrokerSettings()
+            settings.anonymous = [try TopicFilter("#")]
+            change(&settings)
+            self.broker = try await MQTTBroker.start(
+                node: self.node, accounts: self.gate, chat: ChatService(node: self.node), settings: settings, hasTimer: false)
+        }
+
+        func channel() async throws -> NIOAsyncTestingChannel {
+            let channel = NIOAsyncTestingChannel(loop: self.loop)
+            try await self.loop.executeInContext {
+                try channel.pipeline.syncOperations.addHandler(MQTTConnectionHandler(broker: self.broker, keeper: self.keepers[self.loop]))
+            }
+            try await channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).get()
+            return channel
+        }
+
+        func sent(_ channel: NIOAsyncTestingChannel) async throws -> [UInt8] {
+            await self.loop.run()
+            var bytes: [UInt8] = []
+            while let more = try await channel.readOutbound(as: ByteBuffer.self) { bytes += Array(more.readableBytesView) }
+            return bytes
+        }
+    }
+
+    private func say(_ bytes: [UInt8], _ channel: NIOAsyncTestingChannel) async throws {
+        try await channel.writeInbound(ByteBuffer(bytes: bytes))
+    }
+
+    @Test("packets may be cut anywhere, and may follow CONNECT before its answer: answers come in their order")
+    func cuts() async throws {
+        let bytes = Self.connect(4) + Self.ping + Self.ping
+        for cut in 0...bytes.count {
+            let world = try await World()
+            let channel = try await world.channel()
+            try await self.say(Array(bytes[..<cut]), channel)
+            try await self.say(Array(bytes[cut...]), channel)
+            #expect(try await world.sent(channel) == Self.accepted + Self.pong + Self.pong, "cut at \(cut)")
+            #expect(channel.isActive)
+        }
+    }
+
+    @Test("no CONNECT in time: closed, however busily bytes trickle in", arguments: [false, true])
+    func helloDeadline(trickles: Bool) async throws {
+        let world = try await World()
+        let channel = try await world.channel()
+        let bytes = Self.connect(4)
+        for second in 0..<Int(world.node.limits.helloSecondsMax) + 1 {
+            #expect(channel.isActive || second > 4)
+            if trickles && channel.isActive { try await self.say([bytes[second]], channel) }
+            await world.loop.advanceTime(by: .seconds(1))
+        }
+        #expect(!channel.isActive)
+        #expect(try await world.sent(channel) == [])
+    }
+
+    @Test("what does not begin like a client of MQTT is closed at its first bytes, and nothing of it is kept")
+    func garbage() async throws {
+        let world = try await World()
+        for bytes in [Array("GET / HTTP/1.1\r\n".utf8), Self.ping, [0x10, 0xFF, 0xFF, 0xFF, 0xFF], [0x10, 0xFF, 0xFF, 0xFF, 0x7F, 0, 4]] {
+            let channel = try await world.channel()
+            try await self.say(bytes, channel)
+            await world.loop.run()
+            #expect(!channel.isActive)
+        }
+        #expect(world.node.metrics.value(.mqttProtocolErrors) == 4)
+        let old = try await world.channel()
+        try await self.say(Self.connect(3), old)
+        #expect(try await world.sent(old) == [0x20, 2, 0, 1], "an unknown level of the protocol is told so")
+    }
+
+    @Test("a broken packet: version 5 hears the reason, an earlier one is closed; the session ends with its connection")
+    func malformed() async throws {
+        let world = try await World()
+        let new = try await world.channel()
+        try await self.say(Self.connect(5), new)
+        #expect(try await world.sent(new).prefix(1) == [0x20])
+        try await self.say([0xC1, 0], new)
+        #expect(try await world.sent(new) == [0xE0, 2, 0x81, 0])
+        #expect(!new.isActive)
+        let old = try await world.channel()
+        try await self.say(Self.connect(4) + [0xC1, 0], old)
+        #expect(try await world.sent(old) == Self.accepted)
+        #expect(!old.isActive)
+        // Both sessions are gone: the client id is free for anybody.
+        let again = try await world.channel()
+        try await self.say(Self.connect(4), again)
+        #expect(try await world.sent(again) == Self.accepted)
+    }
+
+    @Test("while a password is being checked nothing is read; what came before waits and is answered after CONNACK")
+    func connecting() async throws {
+        let world = try await World()
+        let channel = try await world.channel()
+        let named = Self.connect(4, flags: 0xC2, tail: [0, 1, 0x61, 0, 2, 0x70, 0x77])
+        try await self.say(named + Self.ping, channel)
+        #expect(try await world.sent(channel) == [])
+        world.gate.open()
+        #expect(try await world.sent(channel) == Self.accepted + Self.pong)
+        #expect(world.node.online.userCount == 1)
+        try await channel.close()
+        await world.loop.run()
+        #expect(world.node.online.userCount == 0)
+    }
+
+    @Test("a client that goes while its password is being checked leaves nothing behind")
+    func abandoned() async throws {
+        let world = try await World()
+        let channel = try await world.channel()
+        try await self.say(Self.connect(4, flags: 0xC2, tail: [0, 1, 0x61, 0, 2, 0x70, 0x77]), channel)
+        try await channel.close()
+        world.gate.open()
+        await world.loop.run()
+        #expect(world.node.online.userCount == 0)
+        #expect(world.node.metrics.value(.mqttConnects) == 0)
+    }
+
+    @Test("a packet over the limit is refused by its length, before its bytes are awaited")
+    func tooLarge() async throws {
+        let world = try await World { $0.packetBytesMax = 1_024 }
+        let channel = try await world.channel()
+        try await self.say(Self.connect(5), channel)
+        _ = try await world.sent(channel)
+        try await self.say([0x30, 0x80, 0x10], channel)
+        #expect(try await world.sent(channel) == [0xE0, 2, 0x95, 0])
+        #expect(!channel.isActive)
+    }
+
+    @Test("a second connection with the client id closes the first")
+    func takeOver() async throws {
+        let world = try await World()
+        let (first, second) = (try await world.channel(), try await world.channel())
+        try await self.say(Self.connect(5), first)
+        _ = try await world.sent(first)
+        try await self.say(Self.connect(5), second)
+        #expect(try await world.sent(first) == [0xE0, 2, 0x8E, 0])
+        #expect(!first.isActive && second.isActive)
+    }
+}
