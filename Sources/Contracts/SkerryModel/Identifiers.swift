@@ -11,9 +11,14 @@ extension Identifier {
         self.init(value)
     }
 
-    package init?(bytes: some Collection<UInt8>) {
+    package init?(bytes: UnsafeRawBufferPointer) {
         guard bytes.count == 16, let value = Bytes16(bytes) else { return nil }
         self.init(value)
+    }
+
+    package init?(bytes: some Collection<UInt8>) {
+        guard let value = bytes.withRawBytes({ Self(bytes: $0) }) else { return nil }
+        self = value
     }
 
     package var bytes: [UInt8] { self.value.bytes }
@@ -58,12 +63,15 @@ package struct BoxID: Sendable, Hashable, Comparable, CustomStringConvertible {
     private let low: UInt16
 
     /// The first ten of `bytes`; nil when there are fewer.
-    package init?(_ bytes: some Collection<UInt8>) {
-        guard bytes.count >= Self.byteCount else { return nil }
-        let bytes = Array(bytes.prefix(Self.byteCount))
-        guard let high = bytes.bigEndian(at: 0), let low = bytes.bigEndian(at: 8, count: 2) else { return nil }
+    package init?(_ bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= Self.byteCount, let high = bytes.bigEndian(at: 0) else { return nil }
         self.high = high
-        self.low = UInt16(low)
+        self.low = UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt16.self))
+    }
+
+    package init?(_ bytes: some Collection<UInt8>) {
+        guard let value = bytes.withRawBytes({ Self($0) }) else { return nil }
+        self = value
     }
 
     package init?(text: some StringProtocol) {

@@ -63,11 +63,16 @@ package struct Order: Sendable, Hashable, Comparable, CustomStringConvertible {
     }
 
     /// The 34 bytes that `bytes` gives; nil for any other count.
-    package init?(bytes: [UInt8]) {
-        guard bytes.count == Self.byteCount, let hlc = bytes.bigEndian(at: 0), let origin = BoxID(bytes[8..<18]),
+    package init?(bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == Self.byteCount, let hlc = bytes.bigEndian(at: 0), let origin = BoxID(UnsafeRawBufferPointer(rebasing: bytes[8..<18])),
             let epoch = bytes.bigEndian(at: 18), let seq = bytes.bigEndian(at: 26)
         else { return nil }
         self.init(hlc: HLC(rawValue: hlc), origin: origin, epoch: epoch, seq: seq)
+    }
+
+    package init?(bytes: [UInt8]) {
+        guard let order = bytes.withUnsafeBytes({ Self(bytes: $0) }) else { return nil }
+        self = order
     }
 
     package init?(text: some StringProtocol) {

@@ -85,7 +85,7 @@ extension BoxID: SQLColumn {
 
 extension Order: SQLColumn {
     init?(_ row: Row, _ column: Int32) {
-        guard let order = row.withBytes(column, { Order(bytes: Array($0)) }) else { return nil }
+        guard let order = row.withBytes(column, { Order(bytes: $0) }) else { return nil }
         self = order
     }
 }
