@@ -59,6 +59,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "web" in item.path.relative_to(item.config.rootpath).parts[:-1]:
             item.add_marker(pytest.mark.browser)
+    # What takes a minute begins first, so that nobody waits for it at the end.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -213,6 +213,7 @@ def test_a_client_that_does_not_read_is_closed_and_delays_nobody(box):
         assert len(b.history(conv, limit=200)) == sent + 2, "what was acknowledged is there for the slow client to fetch"
 
 
+@pytest.mark.long
 def test_an_idle_client_is_cut_after_two_and_a_half_heartbeats(box):
     """The heartbeat is 25 s by contract, so this takes a minute; it runs beside the other tests."""
     ann = box.person("ann")
@@ -224,6 +225,7 @@ def test_an_idle_client_is_cut_after_two_and_a_half_heartbeats(box):
     assert heartbeat * 2 < time.monotonic() - began < heartbeat * 3.2
 
 
+@pytest.mark.long
 def test_a_client_that_pings_stays(box):
     ann = box.person("ann")
     with ann.chat() as chat:

@@ -287,6 +287,7 @@ class Watcher(Paho):
         self.paho.disconnect()
 
 
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice_after_many_kills(new_box, rng):
     began = time.monotonic()
     # Ports of its own, so that clients never meet another box while this one is away.

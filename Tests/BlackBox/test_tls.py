@@ -82,6 +82,7 @@ def test_tls_1_2_and_1_3_are_spoken(box, version):
         assert tls.version() == {ssl.TLSVersion.TLSv1_2: "TLSv1.2", ssl.TLSVersion.TLSv1_3: "TLSv1.3"}[version]
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_tls_1_1_is_not(box):
     ctx = context()
     ctx.minimum_version = ssl.TLSVersion.TLSv1
