@@ -19,11 +19,6 @@ struct StoreContractTests {
         #expect(problems.allSatisfy(isAllowed), "\(problems)")
     }
 
-    @Test("SQLite through the shim that can fail, while it does not fail", arguments: StoreContract.claims)
-    func shim(_ claim: StoreClaim) async throws {
-        FailingDisk.register()
-        try await claim.run(SQLitePlace(directory: TemporaryDirectory(), vfs: FailingDisk.name))
-    }
 }
 
 /// A SQLite store in a directory.

@@ -161,6 +161,8 @@ struct SyncTests {
             let client = box.connect("bob", loop: 1)
             bob.withLock { $0 = client }
             box.chat.greeting(cursor: away, loop: loop) { result in greeting.withLock { $0 = try? result.get() } }
+            // A reader would answer now, from before the commit.
+            store.step(reads: true)
         }) { _ in }
         while store.step() { box.runLoops() }
         box.runLoops()

@@ -44,6 +44,13 @@ struct FailingDiskTests {
         #expect(number > (fault.operation == .sync ? 8 : 40), "only \(number) operations")
     }
 
+    /// Here and not beside the other implementations: while another test makes the disk fail, nobody else may use it.
+    @Test("While it does not fail, the whole contract holds through the shim", arguments: StoreContract.claims)
+    func contract(_ claim: StoreClaim) async throws {
+        FailingDisk.register()
+        try await claim.run(SQLitePlace(directory: TemporaryDirectory(), vfs: FailingDisk.name))
+    }
+
     @Test("The errors say which it was: full, or failed")
     func reasons() async throws {
         FailingDisk.register()
