@@ -124,7 +124,7 @@ import Testing
         }
         #expect(world.node.metrics.value(.mqttProtocolErrors) == 4)
         let old = try await world.channel()
-        try await self.say(Self.connect(3), old)
+        try await self.say(Self.connect(9), old)
         #expect(try await world.sent(old) == [0x20, 2, 0, 1], "an unknown level of the protocol is told so")
     }
 
@@ -135,7 +135,7 @@ import Testing
         try await self.say(Self.connect(5), new)
         #expect(try await world.sent(new).prefix(1) == [0x20])
         try await self.say([0xC1, 0], new)
-        #expect(try await world.sent(new) == [0xE0, 2, 0x81, 0])
+        #expect(try await world.sent(new) == [0xE0, 1, 0x81])
         #expect(!new.isActive)
         let old = try await world.channel()
         try await self.say(Self.connect(4) + [0xC1, 0], old)
@@ -181,7 +181,7 @@ import Testing
         try await self.say(Self.connect(5), channel)
         _ = try await world.sent(channel)
         try await self.say([0x30, 0x80, 0x10], channel)
-        #expect(try await world.sent(channel) == [0xE0, 2, 0x95, 0])
+        #expect(try await world.sent(channel) == [0xE0, 1, 0x95])
         #expect(!channel.isActive)
     }
 
@@ -192,7 +192,7 @@ import Testing
         try await self.say(Self.connect(5), first)
         _ = try await world.sent(first)
         try await self.say(Self.connect(5), second)
-        #expect(try await world.sent(first) == [0xE0, 2, 0x8E, 0])
+        #expect(try await world.sent(first) == [0xE0, 1, 0x8E])
         #expect(!first.isActive && second.isActive)
     }
 }

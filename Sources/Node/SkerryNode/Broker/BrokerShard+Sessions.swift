@@ -45,6 +45,8 @@ extension BrokerShard {
             self.run(effects, session)
             self.save(session)
             self.noteShared(session, isOnline: true)
+            // CONNACK is the first word, whatever the client sent behind its CONNECT.
+            link.send(session.machine.takeOutput())
             link.accepted(by: self.shard)
             self.touch(session)
         }
