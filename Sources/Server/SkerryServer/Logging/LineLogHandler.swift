@@ -33,9 +33,18 @@ package struct LineLogHandler: LogHandler {
         line += Self.clean(message)
         for (key, value) in pairs.sorted(by: { $0.key < $1.key }) {
             let text = Self.clean("\(value)")
-            line += text.contains(" ") || text.isEmpty ? " \(key)=\"\(text)\"" : " \(key)=\(text)"
+            line += " \(key)=" + (text.isEmpty || text.contains { $0 == " " || $0 == "\"" } ? Self.quoted(text) : text)
         }
         return line
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var quoted = "\""
+        for character in text {
+            if character == "\"" || character == "\\" { quoted.append("\\") }
+            quoted.append(character)
+        }
+        return quoted + "\""
     }
 
     private static func clean(_ text: String) -> String {
