@@ -122,18 +122,55 @@ final class TestPort: Sendable {
         try await TestPort.with { port in
             let client = try await port.connect()
             try await client.send(text)
-            #expect(await client.receiveAll().hasPrefix("HTTP/1.1 400 "))
+            let answer = await client.receiveAll()
+            #expect(answer.hasPrefix("HTTP/1.1 400 ") && answer.contains("application/problem+json") && answer.hasSuffix("\"temporary\":false}"))
         }
     }
 
-    @Test("headers over the bounds get 400 and the end", arguments: [
+    @Test("headers over the bounds get 431 and the end", arguments: [
         "X: " + String(repeating: "y", count: 20_000), (0..<200).map { "X-\($0): y" }.joined(separator: "\r\n"), (0..<40).map { "X-\($0): " + String(repeating: "y", count: 1_000) }.joined(separator: "\r\n"),
     ])
     func longHeaders(_ headers: String) async throws {
         try await TestPort.with { port in
             let client = try await port.connect()
-            try await client.send("GET /hello HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n\r\n")
-            #expect(await client.receiveAll().hasPrefix("HTTP/1.1 400 "))
+            // The second of two sent at once: its refusal waits for the answer to the first.
+            try await client.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n\r\n")
+            let answer = await client.receiveAll()
+            #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.contains("helloHTTP/1.1 431 ") && answer.contains("\"status\":431"))
+        }
+    }
+
+    @Test("a request has one Host, unless it is older than the rule; what follows a refused one is not read", arguments: [
+        ("GET /hello HTTP/1.1\r\n\r\n", 400), ("GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400), ("GET /hello HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        ("GET /hello HTTP/1.0\r\n\r\n", 200),
+    ])
+    func oneHost(_ request: String, _ status: Int) async throws {
+        try await TestPort.with { port in
+            let client = try await port.connect()
+            try await client.send(request + (status == 400 ? "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n" : ""))
+            let answer = await client.receiveAll()
+            #expect(answer.hasPrefix("HTTP/1.1 \(status) ") && answer.contains("hello") == (status == 200))
+        }
+    }
+
+    @Test("a client that asks first is told to send its body, when its turn has come")
+    func expectContinue() async throws {
+        try await TestPort.with { port in
+            let client = try await port.connect()
+            try await client.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\nPOST /size HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            let first = await client.receive("100 Continue\r\n\r\n")
+            #expect(first.hasPrefix("HTTP/1.1 200 ") && first.hasSuffix("helloHTTP/1.1 100 Continue\r\n\r\n"))
+            try await client.send("12345")
+            #expect(await client.receive("\r\n\r\n5").hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+
+    @Test("a client that wants the end gets it however it writes that", arguments: ["HTTP/1.1\r\nConnection: Close", "HTTP/1.0", "HTTP/1.1\r\nConnection: foo, close"])
+    func closing(_ version: String) async throws {
+        try await TestPort.with { port in
+            let client = try await port.connect()
+            try await client.send("GET /hello \(version)\r\nHost: x\r\n\r\n")
+            #expect(await client.receiveAll().hasSuffix("hello"))
         }
     }
 

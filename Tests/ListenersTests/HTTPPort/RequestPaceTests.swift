@@ -37,6 +37,19 @@ import Testing
         }
     }
 
+    @Test("a client that takes nothing of its answer for a minute is let go; one that takes some is not")
+    func taking() {
+        var pace = RequestPace(bounds: RequestPace.Bounds())
+        pace.roomChanged(hasRoom: false, now: Self.at(0))
+        pace.roomChanged(hasRoom: false, now: Self.at(50))
+        #expect(!pace.isTooSlow(now: Self.at(60)).isTooSlow)
+        #expect(pace.isTooSlow(now: Self.at(61)) == (true, false))
+        pace.roomChanged(hasRoom: true, now: Self.at(61))
+        #expect(!pace.isTooSlow(now: Self.at(200)).isTooSlow)
+        pace.roomChanged(hasRoom: false, now: Self.at(200))
+        #expect(!pace.isTooSlow(now: Self.at(260)).isTooSlow)
+    }
+
     @Test("dates are written as HTTP wants them", arguments: [
         (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
         (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT"), (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),

@@ -72,7 +72,7 @@ package final class HTTPPort: Service {
             Task { await http.handle(value: connection, logger: logger) }
         }
         let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-        try pipeline.addHandler(RequestPaceHandler.Probe(watch), position: .after(decoder))
+        try pipeline.addHandler(RequestGuard(watch), position: .after(decoder))
     }
 
     /// Serves until the box stops; then no connection is left.

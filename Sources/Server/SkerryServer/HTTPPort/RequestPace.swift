@@ -1,8 +1,7 @@
 import Listeners
 package import NIOCore
-import NIOHTTP1
 
-/// How fast a client must be with its requests, so that a few slow ones cannot hold all connections (slowloris).
+/// How fast a client must be with its requests and with taking the answers, so that a few slow ones cannot hold all connections (slowloris).
 package struct RequestPace {
     package struct Bounds: Sendable {
         /// From the first byte of a request to the end of its head.
@@ -10,6 +9,8 @@ package struct RequestPace {
         /// A body may take this long whatever its size; after that it must come at least this fast on average.
         package var bodySeconds: Int64 = 30
         package var bodyBytesPerSecondMin = 256
+        /// How long a full socket may stay full: a client that takes nothing of its answer holds a connection for nothing.
+        package var takeSeconds: Int64 = 60
         package init() {}
     }
 
@@ -23,6 +24,8 @@ package struct RequestPace {
 
     private let bounds: Bounds
     private var state = State.idle
+    /// Since when the client takes nothing of what waits for it.
+    private var fullSince: NIODeadline?
 
     package init(bounds: Bounds) { self.bounds = bounds }
 
@@ -36,9 +39,11 @@ package struct RequestPace {
 
     package mutating func headEnded(now: NIODeadline) { self.state = .body(since: now, bytes: 0) }
     package mutating func requestEnded() { self.state = .idle }
+    package mutating func roomChanged(hasRoom: Bool, now: NIODeadline) { self.fullSince = hasRoom ? nil : self.fullSince ?? now }
 
     /// Whether the client was too slow, and if so whether an answer can still be given: not in the middle of a request that is being handled.
     package func isTooSlow(now: NIODeadline) -> (isTooSlow: Bool, isAnswerable: Bool) {
+        if let fullSince, now - fullSince > .seconds(self.bounds.takeSeconds) { return (true, false) }
         switch self.state {
         case .idle: return (false, false)
         case .head(let since): return (now - since > .seconds(self.bounds.headSeconds), true)
@@ -49,7 +54,7 @@ package struct RequestPace {
     }
 }
 
-/// Watches the pace of one HTTP connection: this handler sees the bytes, its probe behind the decoder what they meant.
+/// Watches the pace of one HTTP connection: this handler sees the bytes, the `RequestGuard` behind the decoder tells it what they meant.
 final class RequestPaceHandler: ChannelInboundHandler, KeptConnection {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -79,6 +84,11 @@ final class RequestPaceHandler: ChannelInboundHandler, KeptConnection {
         context.fireChannelRead(data)
     }
 
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.pace.roomChanged(hasRoom: context.channel.isWritable, now: self.keeper.loop.now)
+        context.fireChannelWritabilityChanged()
+    }
+
     func tickEnded() {}
 
     func secondPassed(_ now: NIODeadline) {
@@ -91,26 +101,9 @@ final class RequestPaceHandler: ChannelInboundHandler, KeptConnection {
         context.close(promise: nil)
     }
 
-    /// Sees the parts of requests behind the decoder.
-    final class Probe: ChannelInboundHandler {
-        typealias InboundIn = HTTPServerRequestPart
-
-        private let watch: RequestPaceHandler
-
-        init(_ watch: RequestPaceHandler) { self.watch = watch }
-
-        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            switch self.unwrapInboundIn(data) {
-            case .head: self.watch.pace.headEnded(now: self.watch.keeper.loop.now)
-            case .body: break
-            case .end: self.watch.pace.requestEnded()
-            }
-            context.fireChannelRead(data)
-        }
-    }
+    func headEnded() { self.pace.headEnded(now: self.keeper.loop.now) }
+    func requestEnded() { self.pace.requestEnded() }
 }
 
 @available(*, unavailable)
 extension RequestPaceHandler: Sendable {}
-@available(*, unavailable)
-extension RequestPaceHandler.Probe: Sendable {}
