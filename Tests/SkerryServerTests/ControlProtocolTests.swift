@@ -47,6 +47,13 @@ struct ControlProtocolTests {
         var table = TextTable(["NAME", "ROLE"])
         table.add(["安娜", "admin"])
         table.add(["a-long-name", "-"])
-        #expect(table.text == "NAME         ROLE\n安娜           admin\na-long-name  -")
+        #expect(table.text == "NAME         ROLE\n安娜         admin\na-long-name  -")
+    }
+
+    @Test("what a client calls itself neither commands the administrator's terminal nor makes a line of its own")
+    func terminal() {
+        var table = TextTable(["NAME", "CLIENT"])
+        table.add(["eve", "\u{1B}]0;x\u{7}\u{9B}31m\u{202E}a\nroot  online\u{2028}👩‍👩‍👧"])
+        #expect(table.text == "NAME  CLIENT\neve    ]0;x  31m a root  online 👩‍👩‍👧")
     }
 }

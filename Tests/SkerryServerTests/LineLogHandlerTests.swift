@@ -13,14 +13,16 @@ struct LineLogHandlerTests {
 
     @Test("what a client sends cannot make a second line, nor colours")
     func injection() {
-        let line = LineLogHandler.line(.notice, "refused\nfake", ["name": "eve\r\n\u{1B}[31m2026 error"], milliseconds: nil)
-        #expect(line == #"<5>refused fake name="eve   [31m2026 error""#)
+        let line = LineLogHandler.line(.notice, "refused\nfake", ["name": "eve\r\n\u{1B}[31m\u{9B}31m\u{202E}2026\u{2028}error"], milliseconds: nil)
+        #expect(line == #"<5>refused fake name="eve   [31m 31m 2026 error""#)
     }
 
     @Test("a value cannot close its own quotes and forge the pair after it")
     func quotes() {
         let line = LineLogHandler.line(.notice, "refused", ["name": #"eve" role="admin"#], milliseconds: nil)
         #expect(line == #"<5>refused name="eve\" role=\"admin""#)
+        let accented = LineLogHandler.line(.notice, "refused", ["name": "eve\"\u{301} role=admin"], milliseconds: nil)
+        #expect(accented.unicodeScalars.elementsEqual("<5>refused name=\"eve\\\"\u{301} role=admin\"".unicodeScalars))
     }
 
     @Test("the journal gets the level as it reads it", arguments: zip([Logger.Level.debug, .info, .notice, .warning, .error], ["<7>", "<6>", "<5>", "<4>", "<3>"]))

@@ -193,19 +193,20 @@ struct TextTable {
     private var rows: [[String]]
 
     init(_ header: [String]) { self.rows = [header] }
-    mutating func add(_ row: [String]) { self.rows.append(row) }
+    /// Cells hold names that clients gave themselves.
+    mutating func add(_ row: [String]) { self.rows.append(row.map(PlainText.clean)) }
 
     var text: String {
         var widths: [Int] = []
         for row in self.rows {
             for (index, cell) in row.enumerated() {
                 if index == widths.count { widths.append(0) }
-                widths[index] = max(widths[index], cell.count)
+                widths[index] = max(widths[index], PlainText.columns(cell))
             }
         }
         return self.rows.map { row in
             var line = ""
-            for (cell, width) in zip(row, widths) { line += cell + String(repeating: " ", count: width - cell.count + 2) }
+            for (cell, width) in zip(row, widths) { line += cell + String(repeating: " ", count: width - PlainText.columns(cell) + 2) }
             while line.hasSuffix(" ") { line.removeLast() }
             return line
         }.joined(separator: "\n")

@@ -30,28 +30,23 @@ package struct LineLogHandler: LogHandler {
     /// The line, without its end. Control characters are replaced: what a client sends can never make a second line.
     static func line(_ level: Logger.Level, _ message: String, _ pairs: Logger.Metadata, milliseconds: UInt64?) -> String {
         var line = milliseconds.map { "\(Timestamp.text($0)) \(Self.name(level)) " } ?? "<\(Self.priority(level))>"
-        line += Self.clean(message)
+        line += PlainText.clean(message)
         for (key, value) in pairs.sorted(by: { $0.key < $1.key }) {
-            let text = Self.clean("\(value)")
-            line += " \(key)=" + (text.isEmpty || text.contains { $0 == " " || $0 == "\"" } ? Self.quoted(text) : text)
+            let text = PlainText.clean("\(value)")
+            line += " \(key)=" + (text.isEmpty || text.unicodeScalars.contains { $0 == " " || $0 == "\"" } ? Self.quoted(text) : text)
         }
         return line
     }
 
     private static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for character in text {
-            if character == "\"" || character == "\\" { quoted.append("\\") }
-            quoted.append(character)
+        // By scalars: a quote with an accent is one character, and a quote to who reads the line.
+        var quoted = "\"".unicodeScalars
+        for scalar in text.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" { quoted.append("\\") }
+            quoted.append(scalar)
         }
-        return quoted + "\""
-    }
-
-    private static func clean(_ text: String) -> String {
-        if text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) { return text }
-        var clean = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars { clean.append(scalar.value >= 0x20 && scalar.value != 0x7F ? scalar : " ") }
-        return String(clean)
+        quoted.append("\"")
+        return String(quoted)
     }
 
     private static func name(_ level: Logger.Level) -> String {
