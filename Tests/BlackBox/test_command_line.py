@@ -232,6 +232,17 @@ def test_administration_works_on_the_directory_of_a_box_that_does_not_run(new_bo
     assert Person(box, "late", "correct horse").id
 
 
+def test_a_verb_that_begins_a_data_directory_leaves_nothing_for_others_to_read(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    result = run_cli("user", "add", "ann", "--role", "admin", "--password-stdin", "--data", str(data), input="a long enough one\n")
+    assert result.returncode == 0, result.stderr
+    files = [path for path in data.rglob("*") if path.is_file()]
+    assert any(path.name == "skerry.db" for path in files)
+    for path in files:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
 def test_administration_of_nothing_says_so(tmp_path):
     for number, verb in enumerate((("check",), ("token", "ann"), ("user", "lock", "ann"), ("online",), ("status",))):
         result = run_cli(*verb, "--data", str(tmp_path / f"nothing{number}" / "there"))

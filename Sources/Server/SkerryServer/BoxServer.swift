@@ -12,22 +12,13 @@ import Store
 import StoreSQLite
 import UnixSignals
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 /// The whole box: builds every part, opens the listeners, runs until it is told to stop, and closes in the opposite order.
 package enum BoxServer {
     /// Returns after SIGTERM or SIGINT, with everything that was acknowledged on the disk.
     ///
     /// - Throws: `ServerError`, `ListenError` or another error whose description says what to do.
     package static func run(_ settings: Settings) async throws {
-        // What the box writes is nobody else's to read, SQLite's files included.
-        umask(0o077)
+        FileModes.forOwnerOnly()
         let logger = ServerLog.make(settings.log.level)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops > 0 ? settings.loops : System.coreCount)
         do {
@@ -46,6 +37,9 @@ package enum BoxServer {
         let directory = RunDirectory(data: settings.data)
         try directory.prepare()
         defer { directory.clear() }
+        if FileModes.isWritableByAnybody(settings.data) {
+            logger.warning("every user of this machine can replace the box's files: take the right to write from others", metadata: ["data": "\(settings.data)"])
+        }
 
         let parts = try await BoxParts(settings, store: store, group: group)
         let listeners = try await BoxListeners.open(parts, settings, group, logger)

@@ -14,6 +14,7 @@ package enum OfflineBox {
         case .online, .status: throw ServerError("No box runs on \(settings.data); start it with `skerry serve`.")
         case .claim, .userAdd, .userList, .userLock, .userUnlock, .userReset, .token, .invite: break
         }
+        FileModes.forOwnerOnly()
         let store = try BoxStore.open(settings)
         defer { store.close() }
         let identity = try BoxIdentity.loadOrCreate(directory: settings.data)

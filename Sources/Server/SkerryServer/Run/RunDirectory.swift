@@ -57,7 +57,9 @@ package struct RunDirectory: Sendable {
 
     private func write(_ name: String, _ bytes: [UInt8]) throws(ServerError) {
         let (path, temporary) = ("\(self.path)/\(name)", "\(self.path)/.\(name).new")
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        // A new file, never one that lies there: it could be a link to something else.
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .system("\(temporary) could not be written") }
         defer { close(descriptor) }
         let isWritten = bytes.withUnsafeBytes { buffer in
