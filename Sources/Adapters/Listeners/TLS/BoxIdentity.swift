@@ -4,9 +4,16 @@ package import SkerryModel
 import SkerryNode
 import FoundationEssentials
 import NIOCore
-import SkerryNode
 import SwiftASN1
 import X509
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// Why the box has no identity or no certificate, and what to do.
 package struct BoxIdentityError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -57,6 +64,9 @@ package struct BoxIdentity: Sendable {
     package func makeTLSContext(certificatePath: String = "", keyPath: String = "") throws(BoxIdentityError) -> NIOSSLContext {
         let certificatePath = certificatePath.isEmpty ? self.certificatePath : certificatePath
         let keyPath = keyPath.isEmpty ? self.keyPath : keyPath
+        for path in [certificatePath, keyPath] where access(path, R_OK) != 0 {
+            throw BoxIdentityError("TLS needs \(path), which cannot be read: \(String(cString: strerror(errno))).")
+        }
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificatePath)
             let key = try NIOSSLPrivateKey(file: keyPath, format: .pem)
