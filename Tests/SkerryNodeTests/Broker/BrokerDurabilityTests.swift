@@ -132,6 +132,29 @@ struct BrokerDurabilityTests {
         world.box.store.close()
     }
 
+    @Test("a page that ends because the next message is large is not the last one", arguments: StoreKind.allCases)
+    func largeMessages(kind: StoreKind) async throws {
+        let world = try await BrokerWorld.open(store: try BoxPlace(kind: kind).open())
+        let away = try await world.client("s", clean: false, expiry: 6_000)
+        try await away.subscribe("t", qos: .atLeastOnce)
+        await away.vanish()
+        let publisher = try await world.client("p", loop: 1)
+        let sizes = [100_000, 200_000, 10]
+        for (index, size) in sizes.enumerated() {
+            try await publisher.publish("t", String(repeating: "x", count: size), id: UInt16(index + 1))
+        }
+        let back = try await world.client("s", clean: false, expiry: 6_000, isPresent: true)
+        var got: [Int] = []
+        for _ in sizes {
+            for publish in back.takePublishes() {
+                got.append(publish.payload.readableBytes)
+                await back.say(.puback(MQTTAck(publish.packetID)))
+            }
+        }
+        #expect(got == sizes)
+        world.box.store.close()
+    }
+
     @Test("a retained message and its clearing survive a restart", arguments: StoreKind.allCases)
     func retained(kind: StoreKind) async throws {
         let place = BoxPlace(kind: kind)

@@ -136,6 +136,8 @@ extension BrokerShard {
         session.ended = self.now
         session.retained.removeAll()
         session.isReadingRetained = false
+        // A page that is still being read starts where this connection had got to; the next one starts earlier.
+        session.pageRequest += 1
         self.broker.statistics.add(.connected, -1)
         if let id = session.online, let user = session.owner.user {
             session.online = nil

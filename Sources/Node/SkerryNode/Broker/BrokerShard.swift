@@ -276,11 +276,11 @@ package final class BrokerShard {
         self.node.store.read { store in
             try store.queueEntries(of: number, after: after, limit: limit, bytes: Self.pageBytesMax)
         } completion: { result in
-            shard.enter { $0.mqtt?.pageRead(key, request, result, limit: limit, end: end) }
+            shard.enter { $0.mqtt?.pageRead(key, request, result, end: end) }
         }
     }
 
-    private func pageRead(_ key: UInt64, _ request: UInt64, _ result: Result<[QueueEntry], any Error>, limit: Int, end: UInt64) {
+    private func pageRead(_ key: UInt64, _ request: UInt64, _ result: Result<[QueueEntry], any Error>, end: UInt64) {
         self.perform {
             guard let session = self.byKey[key], session.pageRequest == request, session.machine.isConnected else { return }
             guard case .success(let rows) = result else {
@@ -289,17 +289,15 @@ package final class BrokerShard {
             }
             var entries: [OutboundEntry<ApplicationMessage>] = []
             var unreadable: [UInt64] = []
-            var byteCount = 0
             for row in rows {
                 if let entry = Self.entry(row) { entries.append(entry) } else { unreadable.append(row.seq) }
-                if case .inline(let body) = row.body { byteCount += body.readableBytes }
             }
             if !unreadable.isEmpty {
                 self.metrics.add(.mqttDropped, unreadable.count)
                 self.acknowledged[key] = (session, unreadable, 0)
             }
-            let isWhole = rows.count < limit && byteCount < Self.pageBytesMax / 2
-            session.machine.load(entries, through: isWhole ? end : rows.last?.seq ?? end)
+            // A page ends where its bytes or rows are used up, which cannot be seen from outside: only an empty one says that nothing is left.
+            session.machine.load(entries, through: rows.last?.seq ?? end)
             self.touch(session)
         }
     }
