@@ -70,6 +70,31 @@ struct InboundExchangeTests {
         #expect(exchange.isIdle)
     }
 
+    @Test("a PUBREL that could not be worked out leaves the message; the next one tries again")
+    func failedRelease() throws {
+        var exchange = Exchange()
+        _ = self.resolve(&exchange, try self.hold(&exchange, 5, "m"))
+        guard case .forward(_, let first) = exchange.pubrel(5) else { throw Unexpected() }
+        #expect(self.resolve(&exchange, first, isFailure: true) == [InboundAck(.pubcomp, 5)])
+        guard case .forward("m", let second) = exchange.pubrel(5) else { throw Unexpected() }
+        #expect(self.resolve(&exchange, second) == [InboundAck(.pubcomp, 5)])
+        #expect(exchange.isIdle)
+    }
+
+    @Test("what an earlier connection left unanswered does not count against the next one's quota")
+    func quota() {
+        var exchange = Exchange()
+        let lost = exchange.publish1(1)
+        exchange.disconnected()
+        #expect(exchange.openCount == 0)
+        let next = exchange.publish1(1)
+        #expect(exchange.openCount == 1)
+        #expect(self.resolve(&exchange, lost).isEmpty)
+        #expect(exchange.openCount == 1)
+        #expect(self.resolve(&exchange, next) == [InboundAck(.puback, 1)])
+        #expect(exchange.openCount == 0)
+    }
+
     @Test("messages restored after a restart await PUBREL")
     func restore() throws {
         var exchange = Exchange()

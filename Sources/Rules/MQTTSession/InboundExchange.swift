@@ -37,12 +37,13 @@ package struct InboundExchange<Message, Answer> {
         /// PUBREC was sent; PUBREL is awaited.
         case stored(Message)
         /// PUBREL came; PUBCOMP waits until the message is with its receivers.
-        case releasing
+        case releasing(Message)
     }
 
     private var line = Deque<Pending>()
     private var firstSerial: UInt64 = 1
     private var held: [UInt16: Held] = [:]
+    /// QoS 1 messages of this connection that wait for their PUBACK.
     private var pubacks = 0
 
     package init() {}
@@ -90,11 +91,11 @@ package struct InboundExchange<Message, Answer> {
         case unknown(InboundTicket)
     }
 
-    /// A PUBREL: the message is forwarded now (issue "habits"), so it can never be forwarded twice.
+    /// A PUBREL: the message is forwarded now, so it can never be forwarded twice.
     package mutating func pubrel(_ packetID: UInt16) -> Release {
         switch self.held[packetID] {
         case .stored(let message), .storing(let message):
-            self.held[packetID] = .releasing
+            self.held[packetID] = .releasing(message)
             return .forward(message, self.enqueue(InboundAck(.pubcomp, packetID)))
         case .releasing:
             self.unmute(InboundAck(.pubcomp, packetID))
@@ -107,7 +108,8 @@ package struct InboundExchange<Message, Answer> {
 
     /// The answer to a ticket is known. Appends every acknowledgement that may leave now, in order.
     ///
-    /// - Parameter isFailure: a PUBREC with a reason of 0x80 or more ends the exchange (MQTT 5 §4.3.3).
+    /// - Parameter isFailure: a PUBREC with a reason of 0x80 or more ends the exchange (MQTT 5 §4.3.3). A PUBREL that failed leaves the message
+    ///   where it was, because PUBREC took it over: the client's next PUBREL tries again.
     package mutating func resolve(_ ticket: InboundTicket, _ answer: Answer, isFailure: Bool, into ready: inout [(InboundAck, Answer)]) {
         guard ticket.serial >= self.firstSerial else { return }
         let index = Int(ticket.serial - self.firstSerial)
@@ -117,8 +119,9 @@ package struct InboundExchange<Message, Answer> {
         while let first = self.line.first, let answer = first.answer {
             self.line.removeFirst()
             self.firstSerial += 1
+            if first.isMuted { continue }
             if first.ack.kind == .puback { self.pubacks -= 1 }
-            if !first.isMuted { ready.append((first.ack, answer)) }
+            ready.append((first.ack, answer))
         }
     }
 
@@ -128,6 +131,8 @@ package struct InboundExchange<Message, Answer> {
     /// The connection ended: answers that are still being worked out change the state, but nobody waits for them.
     package mutating func disconnected() {
         for index in self.line.indices { self.line[index].isMuted = true }
+        // The next connection starts with a whole quota (MQTT 5 §4.9).
+        self.pubacks = 0
     }
 
     /// A client that came back and asks again gets the answer that is being worked out.
@@ -145,7 +150,12 @@ package struct InboundExchange<Message, Answer> {
             } else if case .storing(let message) = self.held[ack.packetID] {
                 self.held[ack.packetID] = .stored(message)
             }
-        case .pubcomp: self.held[ack.packetID] = nil
+        case .pubcomp:
+            if isFailure, case .releasing(let message) = self.held[ack.packetID] {
+                self.held[ack.packetID] = .stored(message)
+            } else {
+                self.held[ack.packetID] = nil
+            }
         }
     }
 

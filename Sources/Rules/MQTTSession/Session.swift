@@ -246,8 +246,8 @@ package struct Session {
         self.inbound.resolve(ticket, answer, isFailure: answer.reason.isFailure, into: &ready)
         guard self.isConnected else { return }
         for (ack, answer) in ready {
-            if answer.isLost && self.version != .v5 {
-                // No acknowledgement of 3.1.1 can say "not stored", and silence alone would leave the client waiting for ever.
+            if answer.isLost && (self.version != .v5 || ack.kind == .pubcomp) {
+                // No acknowledgement of 3.1.1 can say "not stored", and no PUBCOMP at all; silence alone would leave the client waiting for ever.
                 return self.close(answer.reason, effects: &effects)
             }
             self.write(ack, answer)

@@ -212,6 +212,49 @@ struct BrokerDurabilityTests {
         #expect(durable.takeTexts() == ["t=z"])
     }
 
+    private static let full = StoreError(.full, "full")
+
+    @Test("a full disk at PUBREL: the message is not given up and not doubled; PUBCOMP follows when there is room")
+    func fullAtRelease() async throws {
+        let store = MemoryStore()
+        let world = try await BrokerWorld.open(store: store, loops: 1)
+        let durable = try await world.client("s", clean: false, expiry: 600)
+        try await durable.subscribe("t", qos: .exactlyOnce)
+        let live = try await world.client("l")
+        try await live.subscribe("t", qos: .exactlyOnce)
+        for (index, version) in [MQTTVersion.v5, .v311].enumerated() {
+            let publisher = try await world.client("p\(index)", version)
+            await publisher.say(.publish(try MQTTPublish("t", "x\(index)", qos: .exactlyOnce, id: 1)))
+            #expect(publisher.take() == [.pubrec(MQTTAck(1))])
+            store.fail(.commit(1, Self.full, isApplied: false))
+            await publisher.say(.pubrel(MQTTAck(1)))
+            #expect(publisher.take().isEmpty && !publisher.isClosed)
+            await world.pass(seconds: 1)
+            #expect(publisher.take() == [.pubcomp(MQTTAck(1))])
+            #expect(durable.takeTexts() == ["t=x\(index)"])
+            #expect(live.takeTexts() == ["t=x\(index)"])
+        }
+    }
+
+    @Test("too much waits for a full disk: the publisher is closed without PUBCOMP, comes back and sends PUBREL again")
+    func stalledFull() async throws {
+        let store = MemoryStore()
+        let world = try await BrokerWorld.open(store: store, loops: 1) { $0.stalledBytesMax = 1 }
+        let durable = try await world.client("s", clean: false, expiry: 600)
+        try await durable.subscribe("t", qos: .exactlyOnce)
+        let publisher = try await world.client("p", clean: false, expiry: 600)
+        await publisher.say(.publish(try MQTTPublish("t", "x", qos: .exactlyOnce, id: 1)))
+        _ = publisher.take()
+        store.fail(.commit(1, Self.full, isApplied: false))
+        await publisher.say(.pubrel(MQTTAck(1)))
+        #expect(publisher.isClosed && !publisher.take().contains(.pubcomp(MQTTAck(1))))
+        #expect(world.count(.mqttStalledFull) == 1)
+        let back = try await world.client("p", clean: false, expiry: 600, isPresent: true)
+        await back.say(.pubrel(MQTTAck(1)))
+        #expect(back.take() == [.pubcomp(MQTTAck(1))])
+        #expect(durable.takeTexts() == ["t=x"])
+    }
+
     @Test("going down: everybody hears 0x8B, what is owed is owed after the start")
     func shutdown() async throws {
         let place = BoxPlace(kind: .memory)

@@ -49,6 +49,9 @@ package struct BrokerSettings: Sendable {
     package var outboxBytesMax = 1024 * 1024
     /// A client that leaves its outbox full for so long is closed.
     package var slowSecondsMax = 30
+    /// Bytes of QoS 2 messages between PUBREC and PUBCOMP that wait, on one event loop, for room on a full disk; beyond, the publisher is closed
+    /// and sends its PUBREL again.
+    package var stalledBytesMax = 4 << 20
     /// Seconds between two publications of `$SYS/…`.
     package var systemSeconds = 10
 

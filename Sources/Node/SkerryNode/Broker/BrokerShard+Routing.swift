@@ -158,13 +158,19 @@ extension BrokerShard {
 
     /// The last shard has routed it: to the disk, or straight to the answer.
     private func settle(_ publication: Publication, _ receivers: Publication.Receivers) {
-        let (broker, message, source) = (self.broker, publication.message, publication.source)
-        if receivers.targets.isEmpty && !message.isRetained && publication.held == nil {
-            return broker.answer(source, receivers.matched == 0 ? AckAnswer(.noMatchingSubscribers) : .success)
+        if receivers.targets.isEmpty && !publication.message.isRetained && publication.held == nil {
+            return self.broker.answer(publication.source, receivers.matched == 0 ? AckAnswer(.noMatchingSubscribers) : .success)
         }
-        let matched = receivers.matched
+        self.write(publication, receivers)
+    }
+
+    private func write(_ publication: Publication, _ receivers: Publication.Receivers) {
+        let (broker, shard, message, matched) = (self.broker, self.shard, publication.message, receivers.matched)
         broker.writes.submit(
             PublicationJob(publication, targets: receivers.targets, queue: broker.queue, settings: broker.settings, metrics: self.metrics) { result in
+                if case .failure(let error) = result, error.code == .storageLow, publication.isRelease {
+                    return shard.enter { $0.mqtt?.stall(publication, receivers, error) }
+                }
                 if message.isRetained {
                     broker.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
                 }
@@ -179,8 +185,34 @@ extension BrokerShard {
                         answer = matched == 0 ? AckAnswer(.noMatchingSubscribers) : .success
                     }
                 }
-                broker.answer(source, answer)
+                broker.answer(publication.source, answer)
             })
+    }
+
+    // MARK: - A full disk
+
+    /// The second half of a QoS 2 exchange found the disk full. The message is ours since PUBREC and its live receivers have it, so it is
+    /// neither given up nor routed again: the rows are tried again until there is room, and PUBCOMP waits. What is too much to keep is left to
+    /// the client, which is closed and sends PUBREL again.
+    private func stall(_ publication: Publication, _ receivers: Publication.Receivers, _ error: SkerryError) {
+        let byteCount = publication.message.byteCount
+        guard self.stalledBytes + byteCount <= self.settings.stalledBytesMax else {
+            self.metrics.add(.mqttStalledFull)
+            let message = publication.message
+            if message.isRetained {
+                self.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
+            }
+            return self.broker.answer(publication.source, AckAnswer(error, isLost: true))
+        }
+        self.stalledBytes += byteCount
+        self.stalled.append((publication, receivers))
+    }
+
+    /// Once a second.
+    func retryStalled() {
+        let waiting = self.stalled
+        (self.stalled, self.stalledBytes) = ([], 0)
+        for (publication, receivers) in waiting { self.write(publication, receivers) }
     }
 
     // MARK: - Shared subscriptions

@@ -219,6 +219,7 @@ extension BrokerShard {
             if self.ticks % 10 == 0 {
                 for session in Array(self.sessions.values) where self.isExpired(session) { self.end(session) }
             }
+            self.retryStalled()
             if self.shard.index == 0 { self.tickBroker(now) }
         }
     }

@@ -25,6 +25,10 @@ package final class BrokerShard {
     /// Retained messages on their way to the disk; an empty payload clears.
     var pendingRetained: [TopicName: (publication: UInt64, message: ApplicationMessage)] = [:]
 
+    /// QoS 2 messages that wait for room on the disk.
+    var stalled: [(Publication, Publication.Receivers)] = []
+    var stalledBytes = 0
+
     private var isRunning = false
     private var later = Deque<() -> Void>()
     private var touched: [BrokerSession] = []

@@ -1,3 +1,4 @@
+import MQTTCodec
 import MQTTSession
 import SkerryModel
 import Synchronization
@@ -36,6 +37,9 @@ final class Publication: Sendable {
         self.held = held
         self.receivers = Mutex(Receivers(waiting: shards))
     }
+
+    /// Whether PUBREC has told the publisher that the message is ours.
+    var isRelease: Bool { self.message.qos == .exactlyOnce && self.source?.exchange != nil }
 
     /// A shard has routed it. Not nil: it was the last one.
     func routed(matched: Int, targets: [QueueTarget]) -> Receivers? {
