@@ -139,7 +139,7 @@ let package = Package(
         tests("AccountTests", ["Account", "SkerryModel"]),
         tests("ReplicationTests", ["Replication", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
         tests("StoreTests", ["Store", "StoreSQLite", "CSQLite", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
-        tests("SkerryNodeTests", ["SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded], exclude: ["Scripts"]),
+        tests("SkerryNodeTests", ["SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded, logging], exclude: ["Scripts"]),
         tests("ListenersTests", [
             "Listeners", "SkerryServer", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "Store", "TestKit", "CZlib",
             nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL, crypto, hummingbird, logging,

@@ -114,4 +114,9 @@ struct RateLadderTests {
         #expect(AddressKey(packed: [UInt8](repeating: 0, count: 16)) != AddressKey(packed: [0, 0, 0, 0]))
         #expect(AddressKey(packed: []) == AddressKey(packed: [1, 2]))
     }
+
+    @Test("an address is written as people write it", arguments: [
+        ([192, 168, 1, 20], "192.168.1.20"), ([0, 0, 0, 0], "0.0.0.0"), ([0x20, 0x01, 0x0D, 0xB8, 0, 0, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9], "2001:db8:0:1::/64"), ([], "local"),
+    ] as [([UInt8], String)])
+    func description(_ packed: [UInt8], _ text: String) { #expect("\(AddressKey(packed: packed))" == text) }
 }

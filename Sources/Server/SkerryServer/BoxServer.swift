@@ -41,7 +41,7 @@ package enum BoxServer {
             logger.warning("every user of this machine can replace the box's files: take the right to write from others", metadata: ["data": "\(settings.data)"])
         }
 
-        let parts = try await BoxParts(settings, store: store, group: group)
+        let parts = try await BoxParts(settings, store: store, group: group, logger: logger)
         let listeners = try await BoxListeners.open(parts, settings, group, logger)
         parts.control.release(BoxParts.starting)
         for record in listeners.records {
@@ -77,7 +77,10 @@ package enum BoxServer {
         let reply = try await commands.perform(ControlRequest(.claim))
         logger.notice("this box has no administrator yet; the link below makes the first")
         for line in reply.text.split(separator: "\n") { ServerLog.show(line) }
-        parts.accounts.whenClaimed { directory.removeClaim() }
+        parts.accounts.whenClaimed {
+            directory.removeClaim()
+            logger.notice("the claim link was used: the box has its administrator")
+        }
     }
 }
 
@@ -92,12 +95,12 @@ struct BoxParts: Sendable {
     let broker: MQTTBroker
     let control: NodeControl
 
-    init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup) async throws {
+    init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup, logger: Logger) async throws {
         self.identity = try BoxIdentity.loadOrCreate(directory: settings.data)
         let loops = Array(group.makeIterator())
         self.node = Node(
             box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: try await .disciplined(by: store), random: .system)
-        self.accounts = AccountService(node: self.node)
+        self.accounts = AccountService(node: self.node, refusals: RefusalLog(logger: logger, clock: self.node.clock))
         self.chat = ChatService(node: self.node)
         self.broker = try await MQTTBroker.start(
             node: self.node, accounts: self.accounts, chat: self.chat, settings: try BrokerSettings(settings.broker))

@@ -16,6 +16,7 @@ extension AccountService {
         do {
             if let address { try self.count(address) }
         } catch {
+            self.note(error, "password", address: address)
             return completion(.failure(error))
         }
         self.node.store.read { store in try Self.find(name, store) } completion: { result in
@@ -31,10 +32,14 @@ extension AccountService {
         _ completion: @escaping @Sendable (Result<UserRecord, SkerryError>) -> Void
     ) {
         let ladderKey = user?.nameKey ?? name
+        let refuse = { @Sendable (error: SkerryError) in
+            self.note(error, "password", name: user?.name, address: address)
+            completion(.failure(error))
+        }
         do {
             try self.count(name: ladderKey)
         } catch {
-            return completion(.failure(error))
+            return refuse(error)
         }
         let now = self.node.clock.monotonic()
         var key: [UInt8]?
@@ -44,16 +49,16 @@ extension AccountService {
         let remembered = key
         if let user, let remembered, self.verified.withLock({ $0.contains(remembered, now: now) }) {
             self.succeeded(address, name: ladderKey)
-            return completion(user.isLocked ? .failure(SessionRules.locked) : .success(user))
+            return user.isLocked ? refuse(SessionRules.locked) : completion(.success(user))
         }
         let offered = Password(offered: password, limits: self.node.limits)
         let isQueued = self.passwords.run {
             guard PasswordHash.verify(offered, against: user?.passwordHash, cost: self.cost), let user else {
-                return completion(.failure(SessionRules.wrongPassword))
+                return refuse(SessionRules.wrongPassword)
             }
             self.succeeded(address, name: ladderKey)
             if let remembered { self.verified.withLock { $0.keep(remembered, now: now) } }
-            completion(user.isLocked ? .failure(SessionRules.locked) : .success(user))
+            if user.isLocked { refuse(SessionRules.locked) } else { completion(.success(user)) }
         }
         if !isQueued { completion(.failure(Self.passwordsBusy)) }
     }

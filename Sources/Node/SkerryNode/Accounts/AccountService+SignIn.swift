@@ -10,7 +10,7 @@ extension AccountService {
         let (name, password, device) = try self.chosen(name, password, device)
         let now = self.node.clock.wall()
         // Before the costly part, and again where it counts.
-        try await self.read { store in _ = try Self.claim(hash, now, store) }
+        try await self.readLink(address) { store in _ = try Self.claim(hash, now, store) }
         let encoded = try await self.hash(password)
         let signedIn = try await self.decide { (log: inout LogTransaction, endings: inout [Ending]) in
             let now = self.node.clock.wall()
@@ -63,7 +63,7 @@ extension AccountService {
     package func checkInvite(token: String, address: AddressKey) async throws(SkerryError) -> (role: Role, expiresMilliseconds: UInt64) {
         let hash = try await self.linkHash(token, .invite, address)
         let now = self.node.clock.wall()
-        let found = try await self.read { store in
+        let found = try await self.readLink(address) { store in
             let (record, role) = try InviteRules.join(try store.invite(tokenHash: hash), now: now)
             return (role: role, expiresMilliseconds: record.expiresMilliseconds)
         }
@@ -76,7 +76,7 @@ extension AccountService {
         let hash = try await self.linkHash(token, .invite, address)
         let (name, password, device) = try self.chosen(name, password, device)
         let now = self.node.clock.wall()
-        try await self.read { store in
+        try await self.readLink(address) { store in
             _ = try InviteRules.join(try store.invite(tokenHash: hash), now: now)
             if try store.user(nameKey: name.key) != nil { throw Self.nameTaken }
         }
@@ -97,7 +97,7 @@ extension AccountService {
         let device = try self.deviceName(device)
         let chosen = try Password(new: password, limits: self.node.limits)
         let now = self.node.clock.wall()
-        try await self.read { store in _ = try InviteRules.reset(try store.invite(tokenHash: hash), now: now) }
+        try await self.readLink(address) { store in _ = try InviteRules.reset(try store.invite(tokenHash: hash), now: now) }
         let encoded = try await self.hash(chosen)
         let signedIn = try await self.decide { (log: inout LogTransaction, endings: inout [Ending]) in
             let (record, id) = try InviteRules.reset(try log.store.invite(tokenHash: hash), now: self.node.clock.wall())
@@ -118,9 +118,26 @@ extension AccountService {
 
     /// The hash of a link's token. A malformed one is answered like an unknown one, and either counts as a try of the address.
     private func linkHash(_ token: String, _ kind: Token.Kind, _ address: AddressKey) async throws(SkerryError) -> [UInt8] {
-        try self.count(address)
-        guard let token = Token(text: token, kind: kind) else { throw InviteRules.unknown }
-        return token.hash
+        do throws(SkerryError) {
+            try self.count(address)
+            guard let token = Token(text: token, kind: kind) else { throw InviteRules.unknown }
+            return token.hash
+        } catch {
+            self.note(error, "link", address: address)
+            throw error
+        }
+    }
+
+    /// What the store says of a link; whoever came with a wrong one is noted.
+    private func readLink<Value: Sendable>(
+        _ address: AddressKey, _ work: @escaping @Sendable (any StoreReading) throws -> Value
+    ) async throws(SkerryError) -> Value {
+        do throws(SkerryError) {
+            return try await self.read(work)
+        } catch {
+            self.note(error, "link", address: address)
+            throw error
+        }
     }
 
     private static func claim(_ hash: [UInt8], _ now: UInt64, _ store: any StoreReading) throws -> InviteRecord {

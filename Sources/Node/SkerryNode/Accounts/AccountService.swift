@@ -18,13 +18,16 @@ package final class AccountService: Sendable {
     let limiter: Mutex<LoginLimiter>
     let tokens: Mutex<TokenCache>
     let verified: Mutex<VerifiedPasswords>
+    let refusals: RefusalLog
     private let claimListener = Mutex<(@Sendable () -> Void)?>(nil)
 
     /// - Parameters:
     ///   - cost: what a password check costs; the standard cost outside of tests.
     ///   - passwordThreads: checks at the same time. Each takes 16 MiB while it runs: one is right for a small board.
-    package init(node: Node, cost: PasswordHash.Cost = .standard, passwordThreads: Int = 1) {
+    ///   - refusals: hears of everybody who is not let in.
+    package init(node: Node, cost: PasswordHash.Cost = .standard, passwordThreads: Int = 1, refusals: RefusalLog? = nil) {
         self.node = node
+        self.refusals = refusals ?? RefusalLog(clock: node.clock)
         self.cost = cost
         self.passwords = PasswordPool(threads: passwordThreads, queueMax: node.limits.passwordQueueMax)
         self.limiter = Mutex(LoginLimiter(limits: node.limits))
@@ -47,9 +50,10 @@ package final class AccountService: Sendable {
     /// is refused here or hears `endSessions`; a revocation cannot slip between.
     package func authenticate(token text: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping Completion) {
         guard let token = Token(text: text, kind: .session) else {
+            self.note(Self.unknownToken, "token", address: address)
             return self.finish(.failure(Self.unknownToken), since: 0, loop, completion)
         }
-        self.lookUp(token, owner: nil, loop, completion)
+        self.lookUp(token, owner: nil, address, loop, completion)
     }
 
     /// Who comes in with a name and a secret (MQTT's CONNECT): `name` is the user's name or id, `secret` a device token or the password.
@@ -60,7 +64,7 @@ package final class AccountService: Sendable {
     /// A password that was right is remembered for a few minutes (`VerifiedPasswords`), so that a client that reconnects often does not
     /// cost 16 MiB and 50 ms each time. Tries are counted either way.
     package func authenticate(name: String, secret: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping Completion) {
-        if let token = Token(text: secret, kind: .session) { return self.lookUp(token, owner: name, loop, completion) }
+        if let token = Token(text: secret, kind: .session) { return self.lookUp(token, owner: name, address, loop, completion) }
         let generation = self.tokens.withLock(\.generation)
         self.verify(name: name, password: secret, address: address, remembers: true) { result in
             let caller = result.map { Caller(user: $0.id, name: $0.name, role: $0.role, device: Self.mqttDevice(of: $0.id)) }
@@ -79,7 +83,7 @@ package final class AccountService: Sendable {
     /// Forgets what is remembered of a user's tokens: their account was changed by an entry of another box.
     package func forget(_ user: UserID) { self.ended([Ending(user: user, device: nil, reason: nil)]) }
 
-    private func lookUp(_ token: Token, owner: String?, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
+    private func lookUp(_ token: Token, owner: String?, _ address: AddressKey, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
         let (hash, now) = (token.hash, self.node.clock.wall())
         let (cached, generation) = self.tokens.withLock { ($0.caller(hash, now: now), $0.generation) }
         if let cached, owner.map({ Self.names($0, cached) }) ?? true {
@@ -96,7 +100,18 @@ package final class AccountService: Sendable {
                 self.tokens.withLock { $0.keep(caller, hash: hash, expires: found.device.expiresMilliseconds, now: now, generation: generation) }
                 return .success(caller)
             }
+            if case .failure(let error) = caller { self.note(error, "token", address: address) }
             self.finish(caller, since: generation, loop, completion)
+        }
+    }
+
+    /// Leaves the administrator a line, if the fault was the caller's and not the box's own.
+    func note(_ error: SkerryError, _ by: StaticString, name: String? = nil, address: AddressKey?) {
+        guard let address else { return }
+        switch error.code {
+        case .unauthenticated, .tokenExpired, .forbidden, .notFound, .gone, .rateLimited:
+            self.refusals.note(by, reason: error.code.rawValue, name: name, address: address)
+        default: break
         }
     }
 

@@ -10,9 +10,17 @@ import Synchronization
 package protocol MQTTAuthenticating: Sendable {
     func authenticate(
         name: String, secret: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping @Sendable (Result<Caller, SkerryError>) -> Void)
+    /// A connection was refused for another reason than its name and secret.
+    func noteRefusal(_ reason: String, address: AddressKey)
 }
 
-extension AccountService: MQTTAuthenticating {}
+extension MQTTAuthenticating {
+    package func noteRefusal(_ reason: String, address: AddressKey) {}
+}
+
+extension AccountService: MQTTAuthenticating {
+    package func noteRefusal(_ reason: String, address: AddressKey) { self.refusals.note("mqtt", reason: reason, address: address) }
+}
 
 /// The MQTT broker of a node: its doors for connections, and what its shards have in common.
 ///
@@ -122,7 +130,7 @@ package final class MQTTBroker: Sendable {
                 caller.session = self.node.online.nextSession()
                 let known = caller
                 home.enter { $0.mqtt?.connect(terms, known, link) }
-            case .failure(let error): self.refuse(ConnectRefusal(error), connect.version, link)
+            case .failure(let error): self.refuse(ConnectRefusal(error), connect.version, link, isNoted: true)
             }
         }
     }
@@ -144,8 +152,10 @@ package final class MQTTBroker: Sendable {
     /// There is room in the connection's outbox again.
     package func hasRoom(_ link: MQTTLink, home: Shard) { home.enter { $0.mqtt?.hasRoom(link) } }
 
-    func refuse(_ refusal: ConnectRefusal, _ version: MQTTVersion, _ link: MQTTLink) {
+    /// - Parameter isNoted: the accounts have left a line in the log about it.
+    func refuse(_ refusal: ConnectRefusal, _ version: MQTTVersion, _ link: MQTTLink, isNoted: Bool = false) {
         self.node.metrics.add(.mqttRefused)
+        if !isNoted { self.accounts.noteRefusal(refusal.text, address: link.address) }
         var connack = MQTTConnack(refusal.reason)
         if version == .v5 { connack.properties.reasonString = refusal.text }
         var bytes = ByteBuffer()
