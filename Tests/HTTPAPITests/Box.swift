@@ -68,7 +68,7 @@ final class Box: Sendable {
 
     func ask(
         _ method: HTTPRequest.Method, _ path: String, token: String? = nil, _ body: String? = nil, headers: [HTTPField.Name: String] = [:],
-        from address: String? = "192.0.2.1"
+        from address: String? = "192.0.2.1", host: String = "box.local"
     ) async throws -> Reply {
         var fields = HTTPFields()
         if let token { fields[.authorization] = "Bearer \(token)" }
@@ -77,14 +77,14 @@ final class Box: Sendable {
             fields[.contentLength] = String(body.utf8.count)
         }
         for (name, value) in headers { fields[name] = value.isEmpty ? nil : value }
-        return try await self.send(method, path, fields, RequestBody(buffer: ByteBuffer(string: body ?? "")), from: address)
+        return try await self.send(method, path, fields, RequestBody(buffer: ByteBuffer(string: body ?? "")), from: address, host: host)
     }
 
-    func send(_ method: HTTPRequest.Method, _ path: String, _ fields: HTTPFields, _ body: RequestBody, from address: String? = nil) async throws -> Reply {
+    func send(_ method: HTTPRequest.Method, _ path: String, _ fields: HTTPFields, _ body: RequestBody, from address: String? = nil, host: String = "box.local") async throws -> Reply {
         let channel = NIOAsyncTestingChannel()
         channel.remoteAddress = try address.map { try SocketAddress(ipAddress: $0, port: 40_000) }
         let source = ApplicationRequestContextSource(channel: channel, logger: Self.logger)
-        let request = Request(head: HTTPRequest(method: method, scheme: "http", authority: "box.local", path: path, headerFields: fields), body: body)
+        let request = Request(head: HTTPRequest(method: method, scheme: "http", authority: host, path: path, headerFields: fields), body: body)
         let response = try await self.responder.respond(to: request, context: SkerryRequestContext(source: source))
         let collected = Mutex(ByteBuffer())
         try await response.body.write(Collector(collected: { part in collected.withLock { _ = $0.writeImmutableBuffer(part) } }))

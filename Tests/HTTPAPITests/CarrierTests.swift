@@ -159,8 +159,8 @@ import Testing
         #expect(try await self.box.ask(.get, "/metrics").status == 401)
         #expect(try await self.box.ask(.get, "/metrics", token: bob.token).status == 403)
         #expect(try await self.box.ask(.get, "/metrics", token: admin).status == 200)
-        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            let reply = try await self.box.ask(.get, "/metrics", from: address)
+        for (address, host) in [("127.0.0.1", "127.0.0.1:8080"), ("::1", "[::1]:8080"), ("::ffff:127.0.0.1", "LocalHost")] {
+            let reply = try await self.box.ask(.get, "/metrics", from: address, host: host)
             #expect(reply.status == 200)
             #expect(reply.headers[.contentType]?.hasPrefix("text/plain; version=0.0.4") == true)
             let text = String(buffer: reply.body)
@@ -168,6 +168,16 @@ import Testing
             #expect(text.contains("\nskerry_resident_bytes 20000000\n"))
             for line in text.split(separator: "\n") where !line.hasPrefix("#") { #expect(line.split(separator: " ").count == 2, "\(line)") }
         }
+    }
+
+    @Test("a proxy on the box, or a page whose name was pointed at it, is not the box itself", arguments: [
+        ("box.example", nil), ("127.0.0.1.evil.example", nil), ("localhost.evil.example:8080", nil), ("", nil), ("127.0.0.1", "X-Forwarded-For"),
+        ("localhost:8080", "Forwarded"), ("[::1]", "Via"),
+    ])
+    func metricsBehindLoopback(_ host: String, _ header: String?) async throws {
+        var headers: [HTTPField.Name: String] = [:]
+        if let header { headers[try #require(HTTPField.Name(header))] = "192.0.2.7" }
+        #expect(try await self.box.ask(.get, "/metrics", headers: headers, from: "127.0.0.1", host: host).status == 401)
     }
 
     @Test("the WebSocket's address tells a plain request to upgrade")

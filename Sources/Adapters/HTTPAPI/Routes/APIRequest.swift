@@ -16,6 +16,17 @@ struct APIRequest: Sendable {
     var headers: HTTPFields { self.head.headerFields }
     var address: AddressKey { self.context.addressKey }
 
+    /// Whether a program on this machine asked, by an address that only this machine has. A connection from loopback alone says less: a
+    /// proxy makes it for people elsewhere, and a page whose name was pointed at 127.0.0.1 makes it in the browser of somebody here.
+    var isFromTheBoxItself: Bool {
+        guard self.context.isLoopback, let host = self.head.authority else { return false }
+        for name in ["forwarded", "x-forwarded-for", "x-real-ip", "via"] {
+            if let name = HTTPField.Name(name), self.headers[name] != nil { return false }
+        }
+        let name = host.hasPrefix("[") ? host.prefix { $0 != "]" } + "]" : host.prefix { $0 != ":" }
+        return name.lowercased() == "localhost" || name == "[::1]" || (name.hasPrefix("127.") && name.allSatisfy { $0 == "." || $0.isASCII && $0.isNumber })
+    }
+
     /// A part of the path that the route has a name for, decoded.
     func parameter(_ name: String) throws(SkerryError) -> String {
         guard let raw = self.context.parameters.get(name), let text = PercentDecoding.decode(raw), !text.isEmpty, !text.contains("/") else {

@@ -44,7 +44,7 @@ struct BoxRoutes {
     }
 
     @Sendable private func metrics(_ request: APIRequest) async throws -> Answer {
-        if !request.context.isLoopback {
+        if !request.isFromTheBoxItself {
             let caller = try await BearerToken.caller(request.headers, request.address, self.control.accounts)
             try await self.control.requireAdministrator(.caller(caller))
         }
