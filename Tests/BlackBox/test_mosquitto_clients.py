@@ -135,3 +135,14 @@ def test_mosquitto_rr_gets_its_answer(ann, topic):
         responder.publish(request.properties.ResponseTopic, "noon", qos=1)
         output, _ = rr.communicate(timeout=20)
         assert "noon" in output
+
+
+def test_clients_that_say_one_thing_and_leave_are_heard(ann, topic):
+    """mosquitto_pub sends QoS 0, DISCONNECT and the end of the stream at once, right behind CONNACK."""
+    with ann.mqtt() as sub:
+        sub.subscribe(topic, qos=0)
+        count = 200
+        for first in range(0, count, 10):
+            clients = [subprocess.Popen(["mosquitto_pub", "-V", version, *ann.mosquitto(), "-t", topic, "-m", str(first + n)]) for n, version in enumerate(["5", "311"] * 5)]
+            assert [client.wait(30) for client in clients] == [0] * 10
+        assert {sub.message(topic).text for _ in range(count)} == {str(n) for n in range(count)}

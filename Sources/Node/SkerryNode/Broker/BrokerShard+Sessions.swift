@@ -46,8 +46,7 @@ extension BrokerShard {
             self.save(session)
             self.noteShared(session, isOnline: true)
             // CONNACK is the first word, whatever the client sent behind its CONNECT.
-            link.send(session.machine.takeOutput())
-            link.accepted(by: self.shard)
+            link.accepted(by: self.shard, sending: session.machine.takeOutput())
             self.touch(session)
         }
     }

@@ -86,7 +86,15 @@ package final class MQTTLink: Sendable {
     func abandon() { self.isGone.store(true, ordering: .sequentiallyConsistent) }
     var isAbandoned: Bool { self.isGone.load(ordering: .sequentiallyConsistent) }
 
-    func accepted(by home: Shard) { self.enter { $0.accepted(by: home) } }
+    /// CONNACK goes out. In one crossing: a client that has it may say everything it came for and close before a second one gets there,
+    /// and what comes while nobody is known to be connected is lost with the connection.
+    func accepted(by home: Shard, sending connack: ByteBuffer) {
+        self.reserve(connack)
+        self.enter {
+            $0.send(connack)
+            $0.accepted(by: home)
+        }
+    }
 
     func send(_ bytes: ByteBuffer, thenClose closes: Bool = false) {
         self.reserve(bytes)
