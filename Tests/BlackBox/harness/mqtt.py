@@ -266,7 +266,12 @@ class Subscriber:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(10)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                # Its signal handler waits for a lock that its own main program holds, when the signal comes during a callback.
+                self.process.kill()
+                self.process.wait(10)
 
     def __enter__(self) -> "Subscriber":
         return self
