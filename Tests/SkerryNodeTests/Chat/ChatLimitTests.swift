@@ -34,6 +34,19 @@ struct ChatLimitTests {
         #expect(await ann.refusal("send", #"{"conv":"@bob","cid":"4","text":"x"}"#) == .rateLimited)
     }
 
+    @Test("Who left a group sees nothing more of it by repeating the request that made it")
+    func repeatedAfterLeaving() async throws {
+        let box = self.box { _ in }
+        try await box.addUsers("ann", "bob")
+        let (ann, bob) = (box.connect("ann"), box.connect("bob"))
+        let create = #"{"type":"group","title":"g","cid":"1","members":["@bob"]}"#
+        let group = try await ann.ask("create", create)["conversation"]?["id"]?.text ?? ""
+        #expect(try await ann.ask("create", create)["dup"]?.isTrue == true)
+        _ = try await ann.ask("leave", #"{"conv":"\#(group)"}"#)
+        _ = try await bob.ask("send", #"{"conv":"\#(group)","cid":"1","text":"among us"}"#)
+        #expect(await ann.refusal("create", create) == .notFound)
+    }
+
     @Test("The rate limiter remembers so many users, and forgets those who are idle first")
     func rateKeys() async throws {
         let box = self.box { ($0.sendBurst, $0.sendPerSecond, $0.chatLimiterKeysMax) = (1, 1, 2) }
