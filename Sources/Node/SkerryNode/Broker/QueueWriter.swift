@@ -182,6 +182,8 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         if self.interests[user]?.isEmpty == true { self.interests[user] = nil }
     }
 
+    func awaits(_ user: UserID) -> Bool { self.interests[user]?.contains { $0.interest.subject == .inbox } ?? false }
+
     func finish(_ events: [NodeEvent], _ store: any StoreTransaction) throws -> [NodeEvent] {
         try self.keepClock(store)
         if self.interests.isEmpty { return [] }

@@ -325,7 +325,7 @@ struct ChatWriter {
     private func pushConversation(_ id: ConversationID, _ log: inout LogTransaction) throws {
         let views = ViewBuilder(log.store)
         let cursor = try log.cursorToken()
-        for membership in try log.store.memberships(in: id) where membership.isMember && log.isOnline(membership.user) {
+        for membership in try log.store.memberships(in: id) where membership.isMember && log.isHeard(membership.user) {
             guard let view = try views.conversation(membership) else { continue }
             let change = ChangeView.conversation(view)
             let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: membership.user) }

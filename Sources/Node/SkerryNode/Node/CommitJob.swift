@@ -14,8 +14,12 @@ protocol CommitJob: AnyObject, Sendable {
 protocol CommitTap: AnyObject, Sendable {
     /// The group's jobs have run and leave these events; what is written here is in their transaction. Returns further events.
     func finish(_ events: [NodeEvent], _ store: any StoreTransaction) throws -> [NodeEvent]
+    /// The group is on the disk.
+    func committed()
     /// The group failed, and nothing of it is there.
     func failed()
+    /// Whether what happens to the user is to be told although nobody of theirs is connected: somebody keeps it for them.
+    func awaits(_ user: UserID) -> Bool
 }
 
 /// A job that writes rows and appends nothing to the log.

@@ -124,6 +124,7 @@ package final class CommitQueue: Sendable {
         var outcomes: [(any CommitJob, Result<Void, SkerryError>)] = []
         var effects = CommitEffects()
         let tap = self.tap.withLock { $0 }
+        self.log.tap = tap
         do {
             try storeWriter.write { transaction in
                 outcomes.removeAll(keepingCapacity: true)

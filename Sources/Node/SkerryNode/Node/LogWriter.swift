@@ -27,6 +27,8 @@ package final class LogWriter: @unchecked Sendable {
     private var members: [ConversationID: [Member]] = [:]
     private let membersMax = 1_024
     private let online: OnlineRegistry
+    /// Set before each group.
+    weak var tap: (any CommitTap)?
 
     /// Who is in a conversation, and from where on.
     struct Member {
@@ -89,7 +91,8 @@ package final class LogWriter: @unchecked Sendable {
         self.isTouched = false
     }
 
-    func isOnline(_ user: UserID) -> Bool { self.online.isOnline(user) }
+    /// Whether anybody listens for the user: a live session, or a durable one that is away.
+    func isHeard(_ user: UserID) -> Bool { self.online.isOnline(user) || self.tap?.awaits(user) ?? false }
 
     func members(of conversation: ConversationID, _ store: any StoreTransaction) throws -> [Member] {
         if let members = self.members[conversation] { return members }
@@ -161,7 +164,8 @@ package struct LogTransaction {
     package func members(of conversation: ConversationID, seeing order: Order) throws -> [UserID] {
         try self.log.members(of: conversation, self.store).filter { member in member.since.map { order > $0 } ?? true }.map(\.user)
     }
-    package func isOnline(_ user: UserID) -> Bool { self.log.isOnline(user) }
+    /// Whether anybody listens for the user: what is made for one person alone need not be made for nobody.
+    package func isHeard(_ user: UserID) -> Bool { self.log.isHeard(user) }
 
     /// Where a client stands that has seen everything up to here.
     package func cursorToken() throws -> String { try self.log.cursor(self.store).token }
