@@ -207,7 +207,6 @@ struct BrokerDurabilityTests {
         await old.say(.publish(try MQTTPublish("t", "y", qos: .atLeastOnce, id: 1)))
         #expect(old.take().isEmpty && old.isClosed)
         #expect(durable.take().isEmpty)
-        // The number that the failed rows had is not used for others.
         #expect(try await new.publish("t", "z", id: 2).reason == .success)
         #expect(durable.takeTexts() == ["t=z"])
     }
@@ -234,6 +233,92 @@ struct BrokerDurabilityTests {
             #expect(durable.takeTexts() == ["t=x\(index)"])
             #expect(live.takeTexts() == ["t=x\(index)"])
         }
+    }
+
+    @Test("failed groups leave no holes that would count as messages: a nearly empty queue takes more after any number of them")
+    func fullAndAgain() async throws {
+        let store = MemoryStore()
+        let world = try await BrokerWorld.open(store: store, loops: 1) { $0.queuedMessagesMax = 5 }
+        let away = try await world.client("s", clean: false, expiry: 600)
+        try await away.subscribe("t", qos: .atLeastOnce)
+        await away.vanish()
+        let publisher = try await world.client("p")
+        var expected: [String] = []
+        for round in 1...4 {
+            #expect(try await publisher.publish("t", "\(round)").reason == .success)
+            expected.append("\(round)")
+            for _ in 0..<10 {
+                store.fail(.commit(1, Self.full, isApplied: false))
+                #expect(try await publisher.publish("t", "lost").reason == .quotaExceeded)
+            }
+        }
+        #expect(world.count(.mqttQueueFull) == 0)
+        let back = try await world.client("s", clean: false, expiry: 600, isPresent: true)
+        #expect(back.takePublishes().map(\.text) == expected)
+    }
+
+    @Test("a session whose row found the disk full gets its messages all the same, and its row when there is room")
+    func fullAtConnect() async throws {
+        let place = BoxPlace(kind: .memory)
+        let opened = try place.open()
+        let store = try #require(opened as? MemoryStore)
+        var world = try await BrokerWorld.open(store: store, loops: 1)
+        store.fail(.write(1, Self.full))
+        let durable = try await world.client("s", clean: false, expiry: 600)
+        #expect(try await durable.subscribe("t", qos: .atLeastOnce) == [.grantedQoS1])
+        let publisher = try await world.client("p")
+        #expect(try await publisher.publish("t", "x").reason == .success)
+        #expect(durable.takeTexts() == ["t=x"])
+        // Another one, that does not even subscribe.
+        store.fail(.write(1, Self.full))
+        _ = try await world.client("other", clean: false, expiry: 600)
+        await world.pass(seconds: 1)
+        store.close()
+        world = try await BrokerWorld.open(store: try place.open(), seed: 2)
+        let back = try await world.client("s", clean: false, expiry: 600, isPresent: true)
+        #expect(back.takeTexts() == ["t=x"])
+        _ = try await world.client("other", clean: false, expiry: 600, isPresent: true)
+    }
+
+    @Test("an acknowledgement that found the disk full is written later, and nothing is sent again meanwhile")
+    func fullAtAcknowledgement() async throws {
+        let store = MemoryStore()
+        let world = try await BrokerWorld.open(store: store, loops: 1)
+        let durable = try await world.client("s", clean: false, expiry: 600)
+        try await durable.subscribe("t", qos: .exactlyOnce)
+        let publisher = try await world.client("p")
+        try await publisher.publish("t", "first")
+        try await publisher.publish("t", "second")
+        #expect(durable.takePublishes().map(\.packetID) == [1, 2])
+        store.fail(.commit(1, Self.full, isApplied: false))
+        await durable.say(.puback(MQTTAck(2)))
+        await durable.vanish()
+        let back = try await world.client("s", clean: false, expiry: 600, isPresent: true)
+        let got = back.takePublishes()
+        #expect(got.map(\.text) == ["first"])
+        await back.say(.puback(MQTTAck(1)))
+        await world.pass(seconds: 1)
+        #expect(try await store.read { try $0.queueBounds(of: 1) } == nil)
+        // The note of a PUBREC likewise: PUBREL waits for it.
+        await publisher.say(.publish(try MQTTPublish("t", "third", qos: .exactlyOnce, id: 9)), .pubrel(MQTTAck(9)))
+        let third = try #require(back.takePublishes().first)
+        store.fail(.commit(1, Self.full, isApplied: false))
+        await back.say(.pubrec(MQTTAck(third.packetID)))
+        #expect(back.take().isEmpty)
+        await world.pass(seconds: 1)
+        #expect(back.take() == [.pubrel(MQTTAck(third.packetID))])
+    }
+
+    @Test("a session that ended while the disk was full is gone when there is room")
+    func fullAtEnd() async throws {
+        let store = MemoryStore()
+        let world = try await BrokerWorld.open(store: store, loops: 1)
+        let first = try await world.client("s", clean: false, expiry: 600)
+        await first.vanish()
+        store.fail(.commit(1, Self.full, isApplied: false))
+        _ = try await world.client("s", clean: true, expiry: 600)
+        await world.pass(seconds: 1)
+        #expect(try await store.read { try $0.brokerSessions(after: 0, limit: 9).map(\.number) } == [2])
     }
 
     @Test("too much waits for a full disk: the publisher is closed without PUBCOMP, comes back and sends PUBREL again")

@@ -35,6 +35,10 @@ final class BrokerSession {
     /// Writes to rows of its queue that are not on the disk yet: a page read before them would bring back what is done.
     var rowWrites = 0
     var pageRequest: UInt64 = 0
+    /// Writes that found the disk full and are tried again: its own row, rows that were acknowledged, rows whose PUBREC is to be noted.
+    var isUnsaved = false
+    var unremoved: (seqs: Set<UInt64>, byteCount: Int) = ([], 0)
+    var unreleased: [UInt64] = []
     var isTouched = false
     /// Since when the outbox is full.
     var slowSince: UInt64?

@@ -137,6 +137,7 @@ extension BrokerShard {
         session.isReadingRetained = false
         // A page that is still being read starts where this connection had got to; the next one starts earlier.
         session.pageRequest += 1
+        session.unreleased = []
         self.broker.statistics.add(.connected, -1)
         if let id = session.online, let user = session.owner.user {
             session.online = nil
@@ -178,6 +179,7 @@ extension BrokerShard {
         if self.sessions[session.machine.clientID] === session { self.sessions[session.machine.clientID] = nil }
         self.byKey[session.key] = nil
         self.acknowledged[session.key] = nil
+        self.unwritten.remove(session)
         self.broker.statistics.add(.sessions, -1)
         if session.isDurable { self.broker.forget(session: session.number, key: session.key, user: session.owner.user) }
     }
@@ -185,12 +187,21 @@ extension BrokerShard {
     /// Brings the row of a durable session up to date. Nobody waits for it: what a client was promised is in other rows.
     func save(_ session: BrokerSession) {
         guard session.isDurable, !session.isEnded else { return }
-        let record = BrokerSessionRecord(number: session.number, clientID: session.machine.clientID, state: session.state.encode())
-        let queue = self.broker.queue
-        self.broker.writes.rows(loop: nil) { store in
-            try store.putBrokerSession(record)
+        let (record, queue, key, shard) = (self.record(session), self.broker.queue, session.key, self.shard)
+        self.broker.writes.rows(loop: shard.loop) { store in
+            // First, so that it is known to be there even when the disk has no room for its row yet.
             queue.open(session: record.number)
+            try store.putBrokerSession(record)
+        } completion: { result in
+            shard.assumeIsolated { shard in
+                guard let mqtt = shard.mqtt, let session = mqtt.byKey[key] else { return }
+                if mqtt.isToRetry(result, session) { session.isUnsaved = true }
+            }
         }
+    }
+
+    func record(_ session: BrokerSession) -> BrokerSessionRecord {
+        BrokerSessionRecord(number: session.number, clientID: session.machine.clientID, state: session.state.encode())
     }
 
     private func noteShared(_ session: BrokerSession, isOnline: Bool) {
@@ -219,6 +230,7 @@ extension BrokerShard {
                 for session in Array(self.sessions.values) where self.isExpired(session) { self.end(session) }
             }
             self.retryStalled()
+            self.retryWrites()
             if self.shard.index == 0 { self.tickBroker(now) }
         }
     }
@@ -235,6 +247,7 @@ extension BrokerShard {
 
     /// What one shard does for all.
     private func tickBroker(_ now: UInt64) {
+        self.broker.retryForgetting()
         if self.ticks % max(1, self.settings.systemSeconds) == 0, self.broker.statistics.value(.connected) > 0 { self.publishSystem() }
         if self.ticks % 60 == 0 {
             self.broker.writes.rows(loop: nil) { _ = try $0.removeRetained(expiredAt: now, limit: 1_000) }

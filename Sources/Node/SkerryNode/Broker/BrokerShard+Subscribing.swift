@@ -115,7 +115,10 @@ extension BrokerShard {
         let interests = granted.compactMap { self.durableInterest($0.decision.subscription, $0.decision.interest, session) }
         let filters = Set(granted.map(\.decision.subscription.filter.text))
         let (key, user, queue, shard, taken, answers) = (session.key, session.owner.user, self.broker.queue, self.shard, granted, reasons)
+        let own = self.record(session)
         self.broker.writes.rows(loop: shard.loop) { store in
+            // SUBACK promises more than the row of the subscription: the session's own may have found the disk full.
+            try store.putBrokerSession(own)
             for record in records { try store.putBrokerSubscription(record) }
             guard let user else { return }
             queue.removeInterests(key: key, user: user) { filters.contains($0.filter) }
@@ -125,6 +128,7 @@ extension BrokerShard {
                 shard.mqtt?.perform { [mqtt = shard.mqtt] in
                     guard let mqtt, let session = mqtt.byKey[key] else { return }
                     if case .failure(let error) = result {
+                        if let user { mqtt.broker.writes.rows(loop: nil) { _ in queue.removeInterests(key: key, user: user) { filters.contains($0.filter) } } }
                         for entry in taken { mqtt.remove(entry.decision.subscription.filter, session) }
                         let failed = answers.map { $0.isFailure ? $0 : MQTTReason.unspecifiedError }
                         return mqtt.acknowledge(packetID, failed, error.detail, [], session)

@@ -28,6 +28,8 @@ package final class BrokerShard {
     /// QoS 2 messages that wait for room on the disk.
     var stalled: [(Publication, Publication.Receivers)] = []
     var stalledBytes = 0
+    /// Sessions with a write that found the disk full.
+    var unwritten: Set<BrokerSession> = []
 
     private var isRunning = false
     private var later = Deque<() -> Void>()
@@ -233,16 +235,20 @@ package final class BrokerShard {
         let (keys, queue, shard) = (batch.map(\.session.key), self.broker.queue, self.shard)
         self.broker.writes.rows(loop: shard.loop) { store in
             for row in rows { try queue.remove(session: row.number, seqs: row.seqs, byteCount: row.byteCount, store) }
-        } completion: { _ in
-            shard.assumeIsolated { $0.mqtt?.rowsWritten(keys) }
+        } completion: { result in
+            shard.assumeIsolated { $0.mqtt?.rowsWritten(keys, rows, result) }
         }
     }
 
-    private func rowsWritten(_ keys: [UInt64]) {
+    private func rowsWritten(_ keys: [UInt64], _ rows: [(number: Int32, seqs: [UInt64], byteCount: Int)], _ result: Result<Void, SkerryError>) {
         self.perform {
-            for key in keys {
+            for (key, row) in zip(keys, rows) {
                 guard let session = self.byKey[key] else { continue }
                 session.rowWrites -= 1
+                if self.isToRetry(result, session) {
+                    session.unremoved.seqs.formUnion(row.seqs)
+                    session.unremoved.byteCount += row.byteCount
+                }
                 if session.rowWrites == 0 && session.machine.outbound.isBehind { self.touch(session) }
             }
         }
@@ -264,7 +270,40 @@ package final class BrokerShard {
             guard let session = self.byKey[key] else { return }
             session.rowWrites -= 1
             if case .success = result { session.machine.released(seq) }
+            if session.link != nil, self.isToRetry(result, session) { session.unreleased.append(seq) }
             self.touch(session)
+        }
+    }
+
+    /// Whether a write of the session found the disk full and is to be tried again; any other failure is final.
+    func isToRetry(_ result: Result<Void, SkerryError>, _ session: BrokerSession) -> Bool {
+        guard case .failure(let error) = result, error.code == .storageLow, !session.isEnded else { return false }
+        self.unwritten.insert(session)
+        return true
+    }
+
+    /// Once a second: what the disk had no room for.
+    func retryWrites() {
+        let sessions = self.unwritten
+        self.unwritten.removeAll()
+        for session in sessions where !session.isEnded {
+            if session.isUnsaved {
+                session.isUnsaved = false
+                self.save(session)
+            }
+            let (unreleased, unremoved) = (session.unreleased, session.unremoved)
+            session.unreleased = []
+            for seq in unreleased { self.release(seq, session) }
+            guard !unremoved.seqs.isEmpty else { continue }
+            session.unremoved = ([], 0)
+            var entry = self.acknowledged[session.key] ?? (session, [], 0)
+            entry.seqs += unremoved.seqs
+            entry.byteCount += unremoved.byteCount
+            self.acknowledged[session.key] = entry
+            // A page that is being read may still hold them.
+            session.pageRequest += 1
+            session.machine.pageFailed()
+            self.scheduleFlush()
         }
     }
 
@@ -293,12 +332,14 @@ package final class BrokerShard {
             }
             var entries: [OutboundEntry<ApplicationMessage>] = []
             var unreadable: [UInt64] = []
-            for row in rows {
+            for row in rows where !session.unremoved.seqs.contains(row.seq) {
                 if let entry = Self.entry(row) { entries.append(entry) } else { unreadable.append(row.seq) }
             }
             if !unreadable.isEmpty {
                 self.metrics.add(.mqttDropped, unreadable.count)
-                self.acknowledged[key] = (session, unreadable, 0)
+                var entry = self.acknowledged[key] ?? (session, [], 0)
+                entry.seqs += unreadable
+                self.acknowledged[key] = entry
             }
             // A page ends where its bytes or rows are used up, which cannot be seen from outside: only an empty one says that nothing is left.
             session.machine.load(entries, through: rows.last?.seq ?? end)

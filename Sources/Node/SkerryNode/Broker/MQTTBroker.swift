@@ -42,6 +42,7 @@ package final class MQTTBroker: Sendable {
     private let number: Atomic<Int32>
     private let open = Atomic<Bool>(true)
     private let ticks = Mutex<[RepeatedTask]>([])
+    private let unforgotten = Mutex<[(session: Int32, key: UInt64, user: UserID?)]>([])
 
     /// Brings the broker up: loads every session that is on the disk, publishes nothing yet, and takes connections when this returns.
     ///
@@ -203,9 +204,21 @@ package final class MQTTBroker: Sendable {
             try store.removeBrokerSession(number)
             queue.forget(session: number)
             if let user { queue.removeInterests(key: key, user: user) }
-        } completion: { _ in
+        } completion: { result in
+            if case .failure(let error) = result, error.code == .storageLow {
+                return self.unforgotten.withLock { $0.append((number, key, user)) }
+            }
             self.trim(session: number)
         }
+    }
+
+    /// Once a second: sessions whose rows could not be removed because even that takes room on the disk.
+    func retryForgetting() {
+        let sessions = self.unforgotten.withLock { sessions in
+            defer { sessions = [] }
+            return sessions
+        }
+        for (number, key, user) in sessions { self.forget(session: number, key: key, user: user) }
     }
 
     /// Empties the queue of a session that is gone, in steps that keep nobody waiting.

@@ -59,7 +59,6 @@ struct DurableInterest: Sendable {
 /// `@unchecked Sendable`: used only by jobs and the tap of the commit queue, which run one at a time on the writer's thread.
 final class QueueWriter: CommitTap, @unchecked Sendable {
     private struct Depth {
-        /// Rises over failed groups too: a gap costs nothing, a number used twice would.
         var lastSeq: UInt64 = 0
         var byteSum: Int64 = 0
         var count = 0
@@ -70,6 +69,9 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
     private let limits: SessionLimits
     private let metrics: NodeMetrics
     private var depths: [Int32: Depth] = [:]
+    /// What the running group has changed in `depths`, as it was before. Nobody hears of a failed group's numbers, so they are used again: a gap
+    /// would count as messages that wait, and after a while with a full disk a nearly empty queue would seem full for good.
+    private var before: [Int32: Depth] = [:]
     /// Sessions that are there: a message that was routed before a session ended must leave no row behind it.
     private var sessions: Set<Int32> = []
     private var lastMessage: Int64?
@@ -92,20 +94,29 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         var rows: [QueuedRow] = []
         rows.reserveCapacity(targets.count)
         for target in targets where self.sessions.contains(target.session) {
-            let depth = try self.depth(target.session, store)
-            let isFull = depth.count >= self.limits.queuedMessagesMax
-                || (depth.count > 0 && depth.byteCount + byteCount > self.limits.queuedBytesMax)
-            if isFull {
+            var depth = try self.depth(target.session, store)
+            if self.isFull(depth, byteCount) {
+                // What was counted from the two ends of a queue includes its holes: before anything is dropped it is counted again.
+                depth = try self.count(target.session, store)
+                if !self.isFull(depth, byteCount), let first = try store.queueEntries(of: target.session, after: 0, limit: 1, bytes: 0).first,
+                    case .inline(let body) = first.body
+                {
+                    // The difference of two sums leaves out the first row's own bytes.
+                    depth.byteCount += body.readableBytes
+                }
+            }
+            if self.isFull(depth, byteCount) {
                 self.metrics.add(.mqttQueueFull)
                 self.metrics.add(.mqttDropped)
                 dropped += 1
                 continue
             }
-            rows.append(QueuedRow(target: target, seq: depth.lastSeq + 1))
-            self.depths[target.session]?.lastSeq += 1
-            self.depths[target.session]?.count += 1
-            self.depths[target.session]?.byteCount += byteCount
-            self.depths[target.session]?.byteSum += Int64(byteCount)
+            depth.lastSeq += 1
+            depth.count += 1
+            depth.byteCount += byteCount
+            depth.byteSum += Int64(byteCount)
+            self.set(depth, of: target.session)
+            rows.append(QueuedRow(target: target, seq: depth.lastSeq))
         }
         guard let first = rows.first else { return (rows, dropped) }
         let body = MessageCodec.encode(message)
@@ -133,6 +144,15 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         guard var depth = self.depths[session], depth.isCounted else { return }
         depth.count = max(0, depth.count - seqs.count)
         depth.byteCount = depth.count == 0 ? 0 : max(0, depth.byteCount - byteCount)
+        self.set(depth, of: session)
+    }
+
+    private func isFull(_ depth: Depth, _ byteCount: Int) -> Bool {
+        depth.count >= self.limits.queuedMessagesMax || (depth.count > 0 && depth.byteCount + byteCount > self.limits.queuedBytesMax)
+    }
+
+    private func set(_ depth: Depth, of session: Int32) {
+        if self.before[session] == nil { self.before[session] = self.depths[session] }
         self.depths[session] = depth
     }
 
@@ -151,6 +171,10 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
 
     private func depth(_ session: Int32, _ store: any StoreTransaction) throws -> Depth {
         if let depth = self.depths[session], depth.isCounted { return depth }
+        return try self.count(session, store)
+    }
+
+    private func count(_ session: Int32, _ store: any StoreTransaction) throws -> Depth {
         var depth = self.depths[session] ?? Depth()
         depth.isCounted = true
         depth.count = 0
@@ -161,7 +185,7 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
             depth.count = Int(clamping: bounds.last - bounds.first + 1)
             depth.byteCount = Int(clamping: bounds.lastByteSum - bounds.firstByteSum)
         }
-        self.depths[session] = depth
+        self.set(depth, of: session)
         return depth
     }
 
@@ -232,9 +256,12 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         self.clockWritten = now
     }
 
+    func committed() { self.before.removeAll(keepingCapacity: true) }
+
     /// After a failed group: what was counted is not there.
     func failed() {
-        for session in self.depths.keys { self.depths[session]?.isCounted = false }
+        for (session, depth) in self.before where self.depths[session] != nil { self.depths[session] = depth }
+        self.before.removeAll(keepingCapacity: true)
         self.lastMessage = nil
         self.clockWritten = 0
     }

@@ -149,6 +149,7 @@ package final class CommitQueue: Sendable {
             self.fail(group, error, storeWriter)
             return
         }
+        tap?.committed()
         self.state.withLock {
             $0.committed += UInt64(outcomes.count { (try? $0.1.get()) != nil })
             $0.groups += 1
