@@ -146,7 +146,7 @@ let package = Package(
         ]),
         tests("HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "TestKit", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("WebPagesTests", ["WebPages", "CZlib", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
-        tests("SkerryServerTests", ["SkerryServer", "SkerryNode", "SkerryModel", "ChatCodec", nioCore, logging]),
+        tests("SkerryServerTests", ["SkerryServer", "Settings", "SkerryNode", "SkerryModel", "ChatCodec", nioCore, logging]),
         tests("SettingsTests", ["Settings", "SkerryModel"]),
     ].filter { target in target.type != .test || chosenTests?.contains(target.name) ?? true },
     swiftLanguageModes: [.v6]

@@ -53,6 +53,16 @@ package struct Settings: Sendable {
         package var levelsMax = 200
         package var subscriptionsMax = 1_000
         package var connectionsMax = 10_000
+        package var sessionsMax = 20_000
+        package var sessionsPerUserMax = 1_000
+        package var retainedMessagesMax = 1_000_000
+        package var retainedBytesMax = 1 << 30
+        package var overflow = Overflow.refuse
+    }
+
+    /// What the publisher hears of a message for which a receiver's queue has no room.
+    package enum Overflow: String, Sendable, Hashable, CaseIterable {
+        case refuse, drop
     }
 
     package struct WebSocket: Sendable, Hashable {

@@ -132,5 +132,14 @@ extension BrokerSettings {
         self.subscriptionsMax = settings.subscriptionsMax
         self.queuedMessagesMax = settings.queuedMessagesMax
         self.queuedBytesMax = settings.queuedBytesMax
+        self.sessionsMax = settings.sessionsMax
+        self.sessionsPerUserMax = settings.sessionsPerUserMax
+        self.retainedMessagesMax = settings.retainedMessagesMax
+        self.retainedBytesMax = settings.retainedBytesMax
+        self.overflow =
+            switch settings.overflow {
+            case .refuse: .refuse
+            case .drop: .drop
+            }
     }
 }

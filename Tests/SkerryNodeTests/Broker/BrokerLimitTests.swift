@@ -115,6 +115,47 @@ struct BrokerLimitTests {
         _ = try await world.client("d")
     }
 
+    @Test("sessions that outlive their connections are limited, for one user and for all; those that end with them are not")
+    func sessions() async throws {
+        let world = try await BrokerWorld.open {
+            $0.sessionsMax = 3
+            $0.sessionsPerUserMax = 2
+        }
+        for id in ["1", "2"] { try await world.client(id, clean: false, expiry: 60, user: "ann").vanish() }
+        let third = await world.connect("3", clean: false, expiry: 60, user: "ann")
+        #expect(try third.connack().reason == .quotaExceeded)
+        _ = try await world.client("3", user: "ann")
+        _ = try await world.client("1", clean: false, expiry: 60, user: "ann", isPresent: true)
+        _ = try await world.client("4", clean: false, expiry: 60, user: "bob")
+        #expect(try await world.connect("5", clean: false, expiry: 60, user: "carl").connack().reason == .quotaExceeded)
+        #expect(world.count(.mqttSessionsFull) == 2)
+        // One that is over makes room.
+        _ = try await world.client("2", clean: true, user: "ann")
+        _ = try await world.client("5", clean: false, expiry: 60, user: "carl")
+    }
+
+    @Test("a client that asks on and on and does not read the answers is not read either, until it does")
+    func answers() async throws {
+        let world = try await BrokerWorld.open {
+            $0.outboxBytesMax = 1_000
+            $0.packetBytesMax = 1_000
+        }
+        let client = try await world.client("c")
+        client.reads = false
+        var asked = 0
+        while asked < 5_000 {
+            asked += 1
+            let mayGoOn = client.give(.pingreq)
+            await world.settle()
+            if !mayGoOn { break }
+        }
+        #expect((1_000...1_100).contains(asked), "a PINGRESP has two bytes")
+        #expect(client.resumes == 0)
+        await client.catchUp()
+        #expect(client.resumes == 1)
+        #expect(client.give(.pingreq))
+    }
+
     @Test("a connection with too much under way is not read, and read again when it is dealt with")
     func backPressure() async throws {
         let (world, store) = try await BrokerWorld.openManual { $0.owedMax = 10 }

@@ -39,6 +39,10 @@ package struct BrokerSettings: Sendable {
     package var windowMax = 256
 
     // MARK: All clients
+    /// Sessions that outlive their connection, of all clients and of one user (clients without an account count as one); more are refused with
+    /// 0x97 at CONNECT.
+    package var sessionsMax = 20_000
+    package var sessionsPerUserMax = 1_000
     package var overflow = Overflow.refuse
     /// Retained messages, and bytes of their topics and bodies; beyond, a new topic is not retained and its publisher hears 0x97.
     package var retainedMessagesMax = 1_000_000

@@ -22,7 +22,13 @@ extension BrokerShard {
                 }
                 self.takeOver(old, isCleanStart: terms.isCleanStart)
             }
+            let isKept = self.sessions[terms.clientID] == nil && terms.expirySeconds > 0
+            if isKept, !self.broker.counts.enter(owner, self.settings) {
+                self.metrics.add(.mqttSessionsFull)
+                return self.broker.refuse(ConnectRefusal(.quotaExceeded, "Too many sessions are kept for you already."), terms.version, link)
+            }
             guard self.enter(caller, terms, link) else {
+                if isKept { self.broker.counts.leave(owner) }
                 return self.broker.refuse(ConnectRefusal(.quotaExceeded, "You have too many connections."), terms.version, link)
             }
             let present = self.sessions[terms.clientID]
@@ -181,6 +187,7 @@ extension BrokerShard {
         self.acknowledged[session.key] = nil
         self.unwritten.remove(session)
         self.broker.statistics.add(.sessions, -1)
+        if session.isDurable { self.broker.counts.leave(session.owner) }
         if session.isDurable { self.broker.forget(session: session.number, key: session.key, user: session.owner.user) }
     }
 

@@ -29,3 +29,32 @@ final class BrokerStatistics: Sendable {
         }
     }
 }
+
+/// How many durable sessions each owner has: what a client leaves behind takes memory and disk although nobody is connected.
+final class SessionCounts: Sendable {
+    private struct State {
+        var total = 0
+        var byOwner: [SessionOwner: Int] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    /// False: there is no room for another one. Without settings it is counted in any case.
+    func enter(_ owner: SessionOwner, _ settings: BrokerSettings? = nil) -> Bool {
+        self.state.withLock { state in
+            let own = state.byOwner[owner] ?? 0
+            if let settings, state.total >= settings.sessionsMax || own >= settings.sessionsPerUserMax { return false }
+            state.total += 1
+            state.byOwner[owner] = own + 1
+            return true
+        }
+    }
+
+    func leave(_ owner: SessionOwner) {
+        self.state.withLock { state in
+            guard let own = state.byOwner[owner] else { return }
+            state.total -= 1
+            state.byOwner[owner] = own > 1 ? own - 1 : nil
+        }
+    }
+}

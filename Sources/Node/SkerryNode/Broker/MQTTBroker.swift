@@ -38,6 +38,7 @@ package final class MQTTBroker: Sendable {
     let queue: QueueWriter
     let writes: BrokerWrites
     let statistics = BrokerStatistics()
+    let counts = SessionCounts()
     private let key = Atomic<UInt64>(1)
     private let number: Atomic<Int32>
     private let open = Atomic<Bool>(true)
