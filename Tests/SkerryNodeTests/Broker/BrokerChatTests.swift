@@ -219,6 +219,27 @@ struct BrokerChatTests {
         #expect(try await bob.publish("v1/c/\(id)/text", "z").reason == MQTTReason(ErrorCode.notFound.mqttReason))
     }
 
+    @Test("a durable subscription to a conversation outlives a time outside of it, and a restart in that time")
+    func rejoined() async throws {
+        let place = BoxPlace(kind: .memory)
+        var world = try await self.world(try place.open())
+        try await world.box.addUsers("ann", "bob")
+        var ann = world.box.connect("ann")
+        let group = try await ann.ask("create", #"{"type":"group","title":"g","members":["@bob"],"cid":"g"}"#)["conversation"]?["id"]?.text ?? ""
+        let bob = try await world.client("b", clean: false, expiry: 600, user: "bob")
+        try await bob.subscribe("v1/c/\(group)/msg", qos: .atLeastOnce)
+        await bob.leave()
+        _ = try await ann.ask("remove", #"{"conv":"\#(group)","user":"@bob"}"#)
+        world.box.store.close()
+        world = try await self.world(try place.open(), seed: 2)
+        ann = world.box.connect("ann")
+        _ = try await ann.ask("send", #"{"conv":"\#(group)","cid":"1","text":"without him"}"#)
+        _ = try await ann.ask("invite", #"{"conv":"\#(group)","users":["@bob"]}"#)
+        _ = try await ann.ask("send", #"{"conv":"\#(group)","cid":"2","text":"with him"}"#)
+        let back = try await world.client("b", clean: false, expiry: 600, user: "bob", isPresent: true)
+        #expect(try back.takePublishes().map { try self.json($0)["d"]?["text"]?.text } == ["with him"])
+    }
+
     @Test("receipts, typing and presence: published and heard on their topics")
     func smallThings() async throws {
         let world = try await self.world()

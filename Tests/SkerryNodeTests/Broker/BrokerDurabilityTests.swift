@@ -280,6 +280,23 @@ struct BrokerDurabilityTests {
         _ = try await world.client("other", clean: false, expiry: 600, isPresent: true)
     }
 
+    @Test("of two sessions with one client id on the disk the later one is the client's, the other one is removed")
+    func twice() async throws {
+        let place = BoxPlace(kind: .memory)
+        var world = try await BrokerWorld.open(store: try place.open())
+        try await world.client("s", clean: false, expiry: 600).subscribe("t", qos: .atLeastOnce)
+        let found = try await world.box.store.read { try $0.brokerSessions(after: 0, limit: 1) }
+        var record = try #require(found.first)
+        record.number = 2
+        let second = record
+        _ = try await world.box.node.commits.commit { try $0.store.putBrokerSession(second) }
+        world.box.store.close()
+        world = try await BrokerWorld.open(store: try place.open(), seed: 2)
+        await world.settle()
+        #expect(try await world.box.store.read { try $0.brokerSessions(after: 0, limit: 9).map(\.number) } == [2])
+        #expect(try await world.client("p").publish("t", "x").reason == .noMatchingSubscribers)
+    }
+
     @Test("an acknowledgement that found the disk full is written later, and nothing is sent again meanwhile")
     func fullAtAcknowledgement() async throws {
         let store = MemoryStore()

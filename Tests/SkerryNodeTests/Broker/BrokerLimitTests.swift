@@ -229,6 +229,20 @@ struct BrokerLimitTests {
         #expect(user.takeTexts() == [])
     }
 
+    @Test("a session that an administrator left reads $SYS no more when its user is none now")
+    func demoted() async throws {
+        let world = try await BrokerWorld.open()
+        let root = try await world.client("r", clean: false, expiry: 600, user: "root")
+        try await root.subscribe("$SYS/#", "t")
+        await root.vanish()
+        let later = await world.connect("r", clean: false, expiry: 600, user: "root", password: "demoted")
+        #expect(try later.connack().isSessionPresent)
+        await world.pass(seconds: 10)
+        try await world.client("p").publish("t", "x")
+        #expect(later.takeTexts() == ["t=x"])
+        #expect(try await world.box.store.read { try $0.brokerSubscriptions(of: 1).map(\.filter) } == ["t"])
+    }
+
     @Test("a revoked token closes its connections, and no will speaks for it")
     func revoked() async throws {
         let world = try await BrokerWorld.open()

@@ -50,15 +50,15 @@ final class BrokerWorld: Sendable {
         return (BrokerWorld(box: box, broker: broker, store: nil), store)
     }
 
-    /// Everybody whose password is "pw" comes in; root is an administrator.
+    /// Everybody whose password is "pw" comes in; root is an administrator, unless the password is "demoted".
     private struct Names: MQTTAuthenticating {
         func authenticate(
             name: String, secret: String, address: AddressKey, loop: (any EventLoop)?,
             completion: @escaping @Sendable (Result<Caller, SkerryError>) -> Void
         ) {
             let user = TestBox.userID(name)
-            let caller = Caller(user: user, name: name, role: name == "root" ? .admin : .user, device: DeviceID(user.value))
-            let result: Result<Caller, SkerryError> = secret == "pw" ? .success(caller) : .failure(SkerryError(.unauthenticated, "Wrong."))
+            let caller = Caller(user: user, name: name, role: name == "root" && secret == "pw" ? .admin : .user, device: DeviceID(user.value))
+            let result: Result<Caller, SkerryError> = secret == "pw" || secret == "demoted" ? .success(caller) : .failure(SkerryError(.unauthenticated, "Wrong."))
             if let loop, !loop.inEventLoop { loop.execute { completion(result) } } else { completion(result) }
         }
     }

@@ -43,6 +43,7 @@ extension BrokerShard {
             session.willDue = nil
             session.slowSince = nil
             self.dying.remove(session)
+            self.dropSystem(session)
             self.byLink[link.id] = session
             self.broker.statistics.add(.connected, 1)
             self.metrics.add(.mqttConnects)
@@ -54,6 +55,20 @@ extension BrokerShard {
             // CONNACK is the first word, whatever the client sent behind its CONNECT.
             link.accepted(by: self.shard, sending: session.machine.takeOutput())
             self.touch(session)
+        }
+    }
+
+    /// A session that an administrator left reads $SYS no more when its user is none now.
+    private func dropSystem(_ session: BrokerSession) {
+        guard session.role != .admin else { return }
+        let filters = session.machine.subscriptions.keys.filter { TopicAccess.firstLevel($0) == "$SYS" }
+        if filters.isEmpty { return }
+        for filter in filters { self.remove(filter, session) }
+        let number = session.number
+        if session.isDurable {
+            self.broker.writes.rows(loop: nil) { store in
+                for filter in filters { try store.removeBrokerSubscription(session: number, filter: filter.text) }
+            }
         }
     }
 
@@ -141,6 +156,9 @@ extension BrokerShard {
         session.ended = self.now
         session.retained.removeAll()
         session.isReadingRetained = false
+        session.retainedRequest += 1
+        session.subscribing.removeAll()
+        self.awaiting.remove(session)
         // A page that is still being read starts where this connection had got to; the next one starts earlier.
         session.pageRequest += 1
         session.unreleased = []
@@ -214,7 +232,7 @@ extension BrokerShard {
     private func noteShared(_ session: BrokerSession, isOnline: Bool) {
         let key = session.key
         for filter in session.machine.subscriptions.keys where filter.isShared {
-            self.node.home(of: filter.text).enter { $0.mqtt?.groups.note(key, isOnline: isOnline) }
+            self.node.home(of: filter.text).enter { $0.mqtt?.groups.note(key, filter, isOnline: isOnline) }
         }
     }
 
@@ -314,6 +332,12 @@ extension BrokerShard {
             self.dying.insert(session)
         }
         session.cids = loaded.cids
+        if let old = self.sessions[loaded.record.clientID] {
+            // Its end never reached the disk; the one with the higher number is the client's.
+            old.willDue = nil
+            self.end(old)
+        }
+        _ = self.broker.counts.enter(session.owner)
         self.add(session)
         for (subscription, interest) in loaded.subscriptions { self.insert(subscription, interest, session) }
     }

@@ -1,4 +1,5 @@
 package import Account
+import ChatCodec
 package import MQTTCodec
 import MQTTSession
 package import NIOCore
@@ -260,7 +261,6 @@ package final class MQTTBroker: Sendable {
                     self.forget(session: record.number, key: 0, user: nil)
                     continue
                 }
-                self.queue.open(session: record.number, after: loaded.bounds?.last ?? 0)
                 self.remember(loaded)
                 self.node.home(of: record.clientID).enter { $0.mqtt?.load(loaded) }
             }
@@ -279,13 +279,14 @@ package final class MQTTBroker: Sendable {
                 loaded.subscriptions.append((subscription, nil))
                 continue
             }
-            // Somebody who left the conversation meanwhile has no use for the subscription.
             guard let chat = ChatFilter(filter), let user = state.owner.user else { continue }
             do {
                 loaded.subscriptions.append(
                     (subscription, try ChatInterest.resolve(chat, filter, for: user, ChatReader(store, online: online))))
             } catch is SkerryError {
-                continue
+                // Somebody who left the conversation may be in it again one day; until then nothing is for them.
+                guard case .conversation(let part, .id(let id)?) = chat else { continue }
+                loaded.subscriptions.append((subscription, ChatInterest(.conversation(part, id), filter: filter)))
             }
         }
         for row in try store.inboundPublications(of: record.number) {
@@ -299,15 +300,19 @@ package final class MQTTBroker: Sendable {
         return (record, loaded)
     }
 
+    /// Tells the writer of a session, on its own thread: others may be being forgotten there at the same time.
     private func remember(_ loaded: LoadedSession) {
-        guard let user = loaded.state.owner.user else { return }
-        let shard = self.node.home(of: loaded.record.clientID).index
-        for (subscription, interest) in loaded.subscriptions {
-            guard let interest, interest.isKept, subscription.options.qos != .atMostOnce else { continue }
-            self.queue.add(
-                DurableInterest(
-                    session: loaded.record.number, shard: shard, key: loaded.key, filter: subscription.filter.text, interest: interest,
-                    options: subscription.options, subscriptionID: subscription.id), user: user)
+        let (queue, shard) = (self.queue, self.node.home(of: loaded.record.clientID).index)
+        self.writes.rows(loop: nil) { _ in
+            queue.open(session: loaded.record.number, after: loaded.bounds?.last ?? 0)
+            guard let user = loaded.state.owner.user else { return }
+            for (subscription, interest) in loaded.subscriptions {
+                guard let interest, interest.isKept, subscription.options.qos != .atMostOnce else { continue }
+                queue.add(
+                    DurableInterest(
+                        session: loaded.record.number, shard: shard, key: loaded.key, filter: subscription.filter.text, interest: interest,
+                        options: subscription.options, subscriptionID: subscription.id), user: user)
+            }
         }
     }
 }

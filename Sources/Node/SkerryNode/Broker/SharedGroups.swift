@@ -12,22 +12,28 @@ import TopicRouting
 final class SharedGroups {
     private let tree = SubscriptionTree<SharedMember, ClientSubscription>()
     private var turns: [TopicFilter: Int] = [:]
-    private var online: Set<UInt64> = []
+    private struct Seat: Hashable {
+        var filter: TopicFilter
+        var key: UInt64
+    }
+    private var online: Set<Seat> = []
 
     var isEmpty: Bool { self.tree.isEmpty }
 
     func join(_ member: SharedMember, _ subscription: ClientSubscription, isOnline: Bool) {
         self.tree.insert(subscription.filter, member, subscription)
-        if isOnline { self.online.insert(member.key) }
+        self.note(member.key, subscription.filter, isOnline: isOnline)
     }
 
     func leave(_ member: SharedMember, _ filter: TopicFilter) {
         self.tree.remove(filter, member)
         self.turns[filter] = nil
+        self.note(member.key, filter, isOnline: false)
     }
 
-    func note(_ key: UInt64, isOnline: Bool) {
-        if isOnline { self.online.insert(key) } else { self.online.remove(key) }
+    func note(_ key: UInt64, _ filter: TopicFilter, isOnline: Bool) {
+        let seat = Seat(filter: filter, key: key)
+        if isOnline { self.online.insert(seat) } else { self.online.remove(seat) }
     }
 
     typealias Choice = (filter: TopicFilter, member: SharedMember, subscription: ClientSubscription)
@@ -55,7 +61,7 @@ final class SharedGroups {
             let index = (turn + step) % count
             let member = shared.members[index]
             if tried.contains(member.subscriber.key) { continue }
-            guard self.online.contains(member.subscriber.key) else {
+            guard self.online.contains(Seat(filter: shared.filter, key: member.subscriber.key)) else {
                 if member.subscriber.number != 0 && member.options.options.qos != .atMostOnce && fallback == nil { fallback = index }
                 continue
             }
