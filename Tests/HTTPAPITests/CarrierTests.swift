@@ -101,6 +101,14 @@ import Testing
         }
     }
 
+    @Test("somebody who has not signed in may not send as much as somebody who has")
+    func strangersBody() async throws {
+        let bob = try await self.box.user("bob")
+        let padding = String(repeating: " ", count: Limits().strangerBytesMax)
+        #expect(try await self.box.ask(.post, "/v1/login", #"{"name":"bob","password":"x"}"# + padding).status == 413)
+        #expect(try await self.box.ask(.patch, "/v1/me", token: bob.token, #"{"display":"Bob"}"# + padding).status == 200)
+    }
+
     @Test("without a token, or with one in the wrong place, there is nothing to see")
     func bearer() async throws {
         let bob = try await self.box.user("bob")

@@ -95,7 +95,7 @@ package struct HTTPAPI: Sendable {
     private func answer(_ request: Request, _ route: Route, _ context: SkerryRequestContext, _ caller: Caller?) async throws -> Answer {
         var fields = RequestFields()
         var bytes = ByteBuffer()
-        if route.body != nil { (fields, bytes) = try await RequestBodyReader.fields(request, limits: self.limits) }
+        if route.body != nil { (fields, bytes) = try await RequestBodyReader.fields(request, from: route.access, limits: self.limits) }
         let api = APIRequest(head: request.head, context: context, query: try Query(request.uri.query), fields: fields)
         guard route.isRepeatable, let caller, let text = request.headers[.idempotencyKey] else { return try await Self.run(route, api, caller) }
 

@@ -81,6 +81,11 @@ package struct Limits: Sendable, Hashable {
 
     // MARK: HTTP
     package var httpBodyBytesMax = 256 * 1024
+    /// What the box keeps of one request or message of somebody who has not said who they are: a REST body is refused with 413, a WebSocket
+    /// closed with 1009. Thousands of strangers at once must not fill the memory of a small box.
+    package var strangerBytesMax = 16 * 1024
+    /// The largest MQTT CONNECT, which comes from a stranger too; above it the connection is closed. The largest will fits.
+    package var connectPacketBytesMax = 80 * 1024
     /// REST requests of one user, or of one address without a token: bucket size and refill per second; beyond is `rate_limited`.
     package var httpBurst = 2_000
     package var httpPerSecond = 500

@@ -148,6 +148,20 @@ import Testing
         #expect(await client.closeCode() == 1009)
     }
 
+    @Test("a stranger's message has a bound of its own; hello lifts it")
+    func strangers() async throws {
+        let world = ChatWorld()
+        let alice = try await world.person("alice")
+        let stranger = try await world.connect()
+        try await stranger.send(.text(String(repeating: " ", count: world.node.limits.strangerBytesMax + 1)))
+        #expect(await stranger.closeCode() == 1009)
+        let client = try await world.connect()
+        let long = String(repeating: " ", count: 2 * world.node.limits.strangerBytesMax)
+        try await client.send(.text(#"{"t":"hello","id":1,"d":{"token":"\#(alice.token)"}}"#))
+        try await client.send(.text(#"{"t":"ping","id":2}"# + long))
+        #expect(await client.heard().contains { $0.text.contains("\"id\":2,\"d\"") })
+    }
+
     // MARK: - Pushes
 
     @Test("a message reaches the other one, one's other device and oneself")

@@ -113,6 +113,24 @@ import Testing
         #expect(try await world.sent(channel) == [])
     }
 
+    @Test("CONNECT has a bound of its own, because a stranger sends it; behind it packets may be as long as the settings say")
+    func connectBound() async throws {
+        let world = try await World()
+        func packet(_ first: UInt8, _ body: [UInt8]) -> [UInt8] {
+            [first, UInt8(body.count & 0x7F | 0x80), UInt8(body.count >> 7 & 0x7F | 0x80), UInt8(body.count >> 14 & 0x7F)] + body
+        }
+        let most = world.node.limits.connectPacketBytesMax
+        let stranger = try await world.channel()
+        // Only the beginning: the length alone is refused.
+        try await self.say(Array(packet(0x10, [0, 4] + Array("MQTT".utf8) + [4, 2] + [UInt8](repeating: 0, count: most)).prefix(64)), stranger)
+        _ = try await world.sent(stranger)
+        #expect(!stranger.isActive)
+        let client = try await world.channel()
+        try await self.say(Self.connect(4) + packet(0x30, [0, 1] + Array("t".utf8) + [UInt8](repeating: 0, count: most)) + Self.ping, client)
+        #expect(try await world.sent(client) == Self.accepted + Self.pong)
+        #expect(client.isActive)
+    }
+
     @Test("what does not begin like a client of MQTT is closed at its first bytes, and nothing of it is kept")
     func garbage() async throws {
         let world = try await World()

@@ -153,6 +153,7 @@ package final class ChatConnection: WebSocketApplication, ChatOutlet {
             return self.refuseHello(frame.id, SkerryError(.unauthenticated, "The first frame is hello with a token."))
         }
         self.phase = .greeting
+        self.connection?.allow(messageBytesMax: self.limits.frameBytesMax)
         if let device = frame.d?.device { self.client = String(decoding: device.utf8.prefix(self.limits.deviceNameBytesMax), as: UTF8.self) }
         let (bound, id, cursor) = (NIOLoopBound(self, eventLoop: loop), frame.id, frame.d?.cursor)
         self.listener.accounts.authenticate(token: token, address: self.address, loop: loop) { bound.value.authenticated($0, id, cursor: cursor) }

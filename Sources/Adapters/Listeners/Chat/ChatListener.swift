@@ -35,8 +35,10 @@ package struct ChatListener: Sendable {
         return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .ownPages(also: []), deflate: deflate) { channel, opened in
             let connection = ChatConnection(
                 listener: self, address: AddressKey(channel.remoteAddress), addressText: channel.remoteAddress.addressText, client: opened.userAgent)
+            // Until `hello` it is a stranger's.
+            let limits = self.node.limits
             let bounds = WebSocketBounds(
-                messageBytesMax: self.node.limits.frameBytesMax, unreadBytesMax: self.node.limits.outboxEphemeralBytesMax)
+                messageBytesMax: min(limits.strangerBytesMax, limits.frameBytesMax), unreadBytesMax: limits.outboxEphemeralBytesMax)
             return [
                 WebSocketConnection(
                     keeper: self.keepers[channel.eventLoop], application: connection, metrics: self.node.metrics, bounds: bounds, deflate: opened.deflate)

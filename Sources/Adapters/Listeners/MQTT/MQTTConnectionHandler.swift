@@ -42,7 +42,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
         self.broker = broker
         self.keeper = keeper
         var limits = MQTTCodecLimits()
-        limits.packetBytesMax = broker.settings.packetBytesMax
+        limits.packetBytesMax = min(broker.node.limits.connectPacketBytesMax, broker.settings.packetBytesMax)
         self.decoder = MQTTDecoder(limits: limits)
     }
 
@@ -124,6 +124,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
             switch self.phase {
             case .new:
                 guard case .connect(let connect) = try self.decoder.next() else { return }
+                self.decoder.limits.packetBytesMax = self.broker.settings.packetBytesMax
                 self.phase = .connecting(deadline: self.keeper.loop.now + .seconds(Self.connectingSeconds))
                 self.broker.connect(connect, link)
             case .connected(let home):

@@ -89,6 +89,9 @@ package final class WebSocketConnection: ChannelDuplexHandler, RemovableChannelH
         self.touch()
     }
 
+    /// From the next message on.
+    package func allow(messageBytesMax: Int) { self.machine.delivery = .messages(bytesMax: messageBytesMax) }
+
     /// Forgets the frames that have not been given to the system. Only right before `close`: the client cannot know what it missed.
     package func dropWaiting() { self.outbox = ByteBuffer() }
 

@@ -21,7 +21,8 @@ package struct WebSocketMachine: ~Copyable {
         case ended
     }
 
-    private let delivery: Delivery
+    /// May be changed between messages.
+    package var delivery: Delivery
     private let inflater: Inflater?
     private let deflater: Deflater?
     private var reader = FrameHeaderReader()
