@@ -1,4 +1,5 @@
 import Settings
+import SkerryModel
 import SkerryNode
 import Testing
 

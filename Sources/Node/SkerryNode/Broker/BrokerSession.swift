@@ -31,6 +31,9 @@ final class BrokerSession {
     /// Retained messages that new subscriptions are still owed.
     var retained = Deque<RetainedRun>()
     var isReadingRetained = false
+    var retainedRequest: UInt64 = 0
+    /// Filters whose SUBACK waits for the disk, each with the topics whose newest retained message it has already brought.
+    var subscribing: [TopicFilter: Set<TopicName>] = [:]
 
     /// Writes to rows of its queue that are not on the disk yet: a page read before them would bring back what is done.
     var rowWrites = 0
@@ -55,6 +58,18 @@ final class BrokerSession {
         self.name = name
         self.role = role
         self.machine = machine
+    }
+
+    /// A message that is retained from now on came to the client just now: it is not owed a second time, nor the one it replaced.
+    func heard(_ topic: TopicName) {
+        for filter in self.subscribing.keys where filter.matches(topic) { Self.note(topic, in: &self.subscribing[filter, default: []]) }
+        for index in self.retained.indices where self.retained[index].subscription.filter.matches(topic) {
+            Self.note(topic, in: &self.retained[index].known)
+        }
+    }
+
+    private static func note(_ topic: TopicName, in topics: inout Set<TopicName>) {
+        if topics.count < RetainedRun.knownMax { topics.insert(topic) }
     }
 
     var isDurable: Bool { self.number != 0 }
@@ -83,6 +98,8 @@ struct RetainedRun {
     var subscription: ClientSubscription
     /// The topic reached so far.
     var after = ""
-    /// Topics whose newest message was not on the disk when the run began: told already, or cleared.
+    /// Topics whose newest message the client has: it was on its way to the disk when the run began, or came since.
     var known: Set<TopicName> = []
+    /// So many are remembered; a client that is slow enough to reach it may get the newest message of a topic twice.
+    static let knownMax = 10_000
 }

@@ -119,7 +119,8 @@ extension BrokerShard {
         var layouts = message.layouts
         for session in receivers {
             guard let delivery = session.delivery else { continue }
-            self.deliver(message, delivery, to: session, now: now, &layouts, &targets)
+            let isTaken = self.deliver(message, delivery, to: session, now: now, &layouts, &targets)
+            if isTaken, message.isRetained, self.awaiting.contains(session) { session.heard(message.topic) }
         }
         return receivers.count
     }
@@ -127,12 +128,12 @@ extension BrokerShard {
     private func deliver(
         _ message: ApplicationMessage, _ delivery: Delivery, to session: BrokerSession, now: UInt64, _ layouts: inout PublishLayouts,
         _ targets: inout [QueueTarget]
-    ) {
+    ) -> Bool {
         if delivery.qos != .atMostOnce && session.isDurable {
             targets.append(QueueTarget(session: session.number, shard: self.shard.index, key: session.key, delivery: delivery))
-            return
+            return true
         }
-        _ = self.deliver(message, delivery, to: session, now: now, &layouts)
+        return self.deliver(message, delivery, to: session, now: now, &layouts)
     }
 
     /// To a client that is connected, without the disk. False: it did not get it.

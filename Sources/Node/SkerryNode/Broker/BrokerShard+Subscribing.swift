@@ -28,7 +28,8 @@ extension BrokerShard {
             }
             decisions.append(decision)
         }
-        guard !asked.isEmpty, let caller = session.caller else { return self.subscribed(packet.packetID, decisions, session) }
+        let link = session.link
+        guard !asked.isEmpty, let caller = session.caller else { return self.subscribed(packet.packetID, decisions, session, link) }
         // Names and memberships are on the disk.
         let (key, shard, online, decided, chat) = (session.key, self.shard, self.node.online, decisions, asked)
         self.node.store.read { store in
@@ -46,16 +47,19 @@ extension BrokerShard {
         } completion: { result in
             shard.enter { shard in
                 shard.mqtt?.perform { [mqtt = shard.mqtt] in
-                    guard let mqtt, let session = mqtt.byKey[key] else { return }
+                    guard let mqtt, let session = mqtt.byKey[key] else {
+                        link?.settle(1)
+                        return
+                    }
                     switch result {
-                    case .success(let decisions): mqtt.subscribed(packet.packetID, decisions, session)
+                    case .success(let decisions): mqtt.subscribed(packet.packetID, decisions, session, link)
                     case .failure:
                         let refused = decided.map { decision in
                             var decision = decision
                             if decision.refusal == nil { decision.refusal = .unspecifiedError }
                             return decision
                         }
-                        mqtt.subscribed(packet.packetID, refused, session)
+                        mqtt.subscribed(packet.packetID, refused, session, link)
                     }
                 }
             }
@@ -87,8 +91,11 @@ extension BrokerShard {
     }
 
     /// Everything is decided: take what is granted, on the disk first when the session is durable, and answer.
-    private func subscribed(_ packetID: UInt16, _ decisions: [SubscriptionDecision], _ session: BrokerSession) {
-        guard !session.isEnded else { return }
+    private func subscribed(_ packetID: UInt16, _ decisions: [SubscriptionDecision], _ session: BrokerSession, _ link: MQTTLink?) {
+        guard !session.isEnded else {
+            link?.settle(1)
+            return
+        }
         var reasons: [MQTTReason] = []
         var granted: [(decision: SubscriptionDecision, isNew: Bool)] = []
         for decision in decisions {
@@ -106,7 +113,11 @@ extension BrokerShard {
             }
         }
         let text = decisions.first { $0.refusal != nil }?.text
-        guard session.isDurable, !granted.isEmpty else { return self.acknowledge(packetID, reasons, text, granted, session) }
+        guard session.isDurable, !granted.isEmpty else { return self.acknowledge(packetID, reasons, text, granted, session, link) }
+        if link != nil, session.link === link {
+            for entry in granted { session.subscribing[entry.decision.subscription.filter, default: []] = [] }
+            self.awaiting.insert(session)
+        }
         let records = granted.map { entry in
             let subscription = entry.decision.subscription
             return BrokerSubscriptionRecord(
@@ -126,14 +137,17 @@ extension BrokerShard {
         } completion: { result in
             shard.assumeIsolated { shard in
                 shard.mqtt?.perform { [mqtt = shard.mqtt] in
-                    guard let mqtt, let session = mqtt.byKey[key] else { return }
+                    guard let mqtt, let session = mqtt.byKey[key] else {
+                        link?.settle(1)
+                        return
+                    }
                     if case .failure(let error) = result {
                         if let user { mqtt.broker.writes.rows(loop: nil) { _ in queue.removeInterests(key: key, user: user) { filters.contains($0.filter) } } }
                         for entry in taken { mqtt.remove(entry.decision.subscription.filter, session) }
                         let failed = answers.map { $0.isFailure ? $0 : MQTTReason.unspecifiedError }
-                        return mqtt.acknowledge(packetID, failed, error.detail, [], session)
+                        return mqtt.acknowledge(packetID, failed, error.detail, [], session, link)
                     }
-                    mqtt.acknowledge(packetID, answers, text, taken, session)
+                    mqtt.acknowledge(packetID, answers, text, taken, session, link)
                 }
             }
         }
@@ -141,8 +155,11 @@ extension BrokerShard {
 
     private func acknowledge(
         _ packetID: UInt16, _ reasons: [MQTTReason], _ text: String?, _ granted: [(decision: SubscriptionDecision, isNew: Bool)],
-        _ session: BrokerSession
+        _ session: BrokerSession, _ link: MQTTLink?
     ) {
+        link?.settle(1)
+        // The next connection did not ask.
+        guard session.link === link else { return }
         session.machine.suback(packetID, reasons, text: text)
         // SUBACK first: clients rely on it.
         for entry in granted { self.startRetained(entry.decision, isNew: entry.isNew, session) }
@@ -181,8 +198,17 @@ extension BrokerShard {
         } else {
             self.tree.remove(filter, session)
         }
-        session.retained.removeAll { $0.subscription.filter == filter }
+        session.subscribing[filter] = nil
+        self.dropRetained(filter, session)
         return true
+    }
+
+    private func dropRetained(_ filter: TopicFilter, _ session: BrokerSession) {
+        if session.retained.first?.subscription.filter == filter {
+            session.retainedRequest += 1
+            session.isReadingRetained = false
+        }
+        session.retained.removeAll { $0.subscription.filter == filter }
     }
 
     /// What the writer has to know to keep the chat's messages for a client that is away.
@@ -195,8 +221,9 @@ extension BrokerShard {
 
     func unsubscribe(_ packet: MQTTUnsubscribe, _ session: BrokerSession) {
         let reasons = packet.filters.map { self.remove($0, session) ? MQTTReason.success : .noSubscriptionExisted }
-        let packetID = packet.packetID
+        let (packetID, link) = (packet.packetID, session.link)
         guard session.isDurable else {
+            link?.settle(1)
             session.machine.unsuback(packetID, reasons)
             return self.touch(session)
         }
@@ -208,7 +235,8 @@ extension BrokerShard {
         } completion: { result in
             shard.assumeIsolated { shard in
                 shard.mqtt?.perform { [mqtt = shard.mqtt] in
-                    guard let mqtt, let session = mqtt.byKey[key] else { return }
+                    link?.settle(1)
+                    guard let mqtt, let session = mqtt.byKey[key], session.link === link else { return }
                     if case .failure = result {
                         session.machine.unsuback(packetID, reasons.map { _ in .unspecifiedError })
                     } else {
@@ -225,6 +253,7 @@ extension BrokerShard {
     /// What a new subscription is owed at once [MQTT-3.3.1-9] to [MQTT-3.3.1-11]; a shared one nothing (MQTT 5 §4.8.2).
     private func startRetained(_ decision: SubscriptionDecision, isNew: Bool, _ session: BrokerSession) {
         let subscription = decision.subscription
+        let heard = session.subscribing.removeValue(forKey: subscription.filter) ?? []
         switch subscription.options.retainHandling {
         case .send: break
         case .sendIfNew: if !isNew { return }
@@ -234,11 +263,15 @@ extension BrokerShard {
         if let interest = decision.interest { return self.startPresence(interest, subscription, session) }
         if TopicAccess.firstLevel(subscription.filter) == "$SYS" { return self.sendSystem(subscription, session) }
         var run = RetainedRun(subscription: subscription)
-        for (topic, pending) in self.pendingRetained where subscription.filter.matches(topic) {
+        run.known = heard
+        for (topic, pending) in self.pendingRetained where subscription.filter.matches(topic) && !heard.contains(topic) {
             run.known.insert(topic)
             if pending.message.payload.readableBytes > 0 { self.deliverRetained(pending.message, subscription, session) }
         }
+        // A client that subscribes again starts again: it is owed one run for each filter.
+        self.dropRetained(subscription.filter, session)
         session.retained.append(run)
+        self.awaiting.insert(session)
     }
 
     private static let retainedPageMax = 256
@@ -246,7 +279,11 @@ extension BrokerShard {
 
     /// The next page of retained messages, when the client has room for it.
     func readRetained(_ session: BrokerSession) {
-        guard let run = session.retained.first, !session.isReadingRetained, let link = session.link else { return }
+        guard let run = session.retained.first else {
+            if session.subscribing.isEmpty { self.awaiting.remove(session) }
+            return
+        }
+        guard !session.isReadingRetained, let link = session.link else { return }
         let window = session.machine.outbound
         guard link.waitingBytes < self.settings.outboxBytesMax / 4, window.entries.count <= window.entriesMax / 4, !window.isBehind else {
             // Acknowledgements touch the session; an empty outbox has to be asked for.
@@ -254,22 +291,24 @@ extension BrokerShard {
             return
         }
         session.isReadingRetained = true
-        let (key, shard, filter, after) = (session.key, self.shard, run.subscription.filter, run.after)
+        session.retainedRequest += 1
+        let (key, shard, filter, after, request) = (session.key, self.shard, run.subscription.filter, run.after, session.retainedRequest)
         self.node.store.read { store -> (page: [RetainedRecord], isLast: Bool) in
             guard filter.hasWildcard else { return (try store.retained(topic: filter.filter).map { [$0] } ?? [], true) }
             let page = try store.retained(
                 prefix: filter.literalPrefix, after: after, limit: Self.retainedPageMax, bytes: Self.retainedPageBytesMax)
             return (page, page.isEmpty)
         } completion: { result in
-            shard.enter { $0.mqtt?.retainedRead(key, filter, result) }
+            shard.enter { $0.mqtt?.retainedRead(key, request, result) }
         }
     }
 
-    private func retainedRead(_ key: UInt64, _ filter: TopicFilter, _ result: Result<(page: [RetainedRecord], isLast: Bool), any Error>) {
+    private func retainedRead(_ key: UInt64, _ request: UInt64, _ result: Result<(page: [RetainedRecord], isLast: Bool), any Error>) {
         self.perform {
-            guard let session = self.byKey[key] else { return }
+            guard let session = self.byKey[key], session.retainedRequest == request, let run = session.retained.first else { return }
             session.isReadingRetained = false
-            guard let run = session.retained.first, run.subscription.filter == filter else { return self.touch(session) }
+            let filter = run.subscription.filter
+            var isWriting = false
             guard case .success(let (page, isLast)) = result else {
                 session.retained.removeFirst()
                 return self.touch(session)
@@ -278,24 +317,42 @@ extension BrokerShard {
                 guard let topic = try? TopicName(record.topic), filter.matches(topic), !run.known.contains(topic),
                     let message = MessageCodec.decode(record.body)
                 else { continue }
-                self.deliverRetained(message, run.subscription, session)
+                if self.deliverRetained(message, run.subscription, session) { isWriting = true }
+            }
+            if isWriting {
+                // The next page when these rows are on the disk: how many wait is seen in the window only then.
+                session.isReadingRetained = true
+                let shard = self.shard
+                self.broker.writes.rows(loop: shard.loop) { _ in } completion: { _ in
+                    shard.assumeIsolated { $0.mqtt?.retainedWritten(key, request) }
+                }
             }
             if isLast { session.retained.removeFirst() } else if let last = page.last { session.retained[0].after = last.topic }
             self.touch(session)
         }
     }
 
-    /// A message with the RETAIN flag, to the client that subscribed alone [MQTT-3.3.1-8].
-    func deliverRetained(_ message: ApplicationMessage, _ subscription: ClientSubscription, _ session: BrokerSession) {
+    private func retainedWritten(_ key: UInt64, _ request: UInt64) {
+        self.perform {
+            guard let session = self.byKey[key], session.retainedRequest == request else { return }
+            session.isReadingRetained = false
+            self.touch(session)
+        }
+    }
+
+    /// A message with the RETAIN flag, to the client that subscribed alone [MQTT-3.3.1-8]. True: it goes by way of the disk.
+    @discardableResult
+    func deliverRetained(_ message: ApplicationMessage, _ subscription: ClientSubscription, _ session: BrokerSession) -> Bool {
         let now = self.now
-        guard !message.isExpired(at: now) else { return }
+        guard !message.isExpired(at: now) else { return false }
         let delivery = Delivery(
             qos: min(message.qos, subscription.options.qos), isRetained: true, subscriptionIDs: subscription.id == 0 ? [] : [subscription.id])
         if delivery.qos != .atMostOnce && session.isDurable {
             self.enqueue(message, [QueueTarget(session: session.number, shard: self.shard.index, key: session.key, delivery: delivery)])
-        } else {
-            var layouts = message.layouts
-            self.deliver(message, delivery, to: session, now: now, &layouts)
+            return true
         }
+        var layouts = message.layouts
+        self.deliver(message, delivery, to: session, now: now, &layouts)
+        return false
     }
 }

@@ -28,6 +28,8 @@ package final class BrokerShard {
     /// QoS 2 messages that wait for room on the disk.
     var stalled: [(Publication, Publication.Receivers)] = []
     var stalledBytes = 0
+    /// Sessions that are owed retained messages.
+    var awaiting: Set<BrokerSession> = []
     /// Sessions with a write that found the disk full.
     var unwritten: Set<BrokerSession> = []
 
@@ -113,8 +115,12 @@ package final class BrokerShard {
             case .forward(let message, let exchange):
                 owed += 1
                 self.forward(message, session, exchange)
-            case .subscribe(let packet): self.subscribe(packet, session)
-            case .unsubscribe(let packet): self.unsubscribe(packet, session)
+            case .subscribe(let packet):
+                owed += 1
+                self.subscribe(packet, session)
+            case .unsubscribe(let packet):
+                owed += 1
+                self.unsubscribe(packet, session)
             case .finished(let seq, let byteCount):
                 var entry = self.acknowledged[session.key] ?? (session, [], 0)
                 entry.seqs.append(seq)
@@ -189,6 +195,8 @@ package final class BrokerShard {
         } else {
             session.slowSince = nil
         }
+        // Messages stop at the outbox's limit; beyond it are only answers to a client that asks on and on and does not read.
+        if link.waitingBytes > 2 * max(self.settings.outboxBytesMax, self.settings.packetBytesMax) { link.stopReading() } else { link.goOnReading() }
         if session.rowWrites == 0, session.machine.wantsPage() { self.readPage(session) }
         self.readRetained(session)
     }

@@ -30,6 +30,7 @@ package final class MQTTLink: Sendable {
     private let owed = Atomic<Int>(0)
     private let isPaused = Atomic<Bool>(false)
     private let isGone = Atomic<Bool>(false)
+    private let isStopped = Atomic<Bool>(false)
     private let owedMax: Int
 
     /// To be made on the connection's loop.
@@ -77,6 +78,17 @@ package final class MQTTLink: Sendable {
             self.isPaused.exchange(false, ordering: .sequentiallyConsistent)
         else { return }
         self.enter { $0.resumeReading() }
+    }
+
+    /// The client is not read until `goOnReading`, however little is under way. Called by the home alone.
+    func stopReading() {
+        guard !self.isStopped.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        self.owed.wrappingAdd(self.owedMax + 1, ordering: .sequentiallyConsistent)
+    }
+
+    func goOnReading() {
+        guard self.isStopped.load(ordering: .relaxed), self.isStopped.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        self.settle(self.owedMax + 1)
     }
 
     /// The home wants to hear when there is room again.
