@@ -191,7 +191,6 @@ class Paho(Client):
         self.connected = False
         self.paho.on_connect = self._on_connect
         self.paho.on_disconnect = self._on_disconnect
-        self.first = True
         self.lost_sessions = 0
         super().__init__(load, person)
 
@@ -199,9 +198,9 @@ class Paho(Client):
         if reason.is_failure:
             self.load.failures.append(f"{self.paho._client_id}: CONNACK {reason}")
             return
-        if not self.first and not flags.session_present:
+        # A session that was never acknowledged anything may be new again: its own row is all that was on the way to the disk.
+        if self.is_owed and not flags.session_present:
             self.lost_sessions += 1
-        self.first = False
         self.connected = True
         self.reconnects += 1
         self.on_up()
@@ -211,6 +210,11 @@ class Paho(Client):
 
     def on_up(self):
         pass
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the box has acknowledged something to this session."""
+        raise NotImplementedError
 
     def loop(self, seconds=0.01) -> bool:
         """Connects when necessary, and does what is to be done on the connection; whether there is one."""
@@ -256,6 +260,10 @@ class Publisher(Paho):
                 self.load.pace()
         self.paho.disconnect()
 
+    @property
+    def is_owed(self):
+        return bool(self.acked)
+
     def _on_publish(self, client, userdata, mid, reason, properties):
         text = self.sent.pop(mid)
         # PUBREL again after a PUBCOMP that was lost: the exchange is over, the box knows no such packet identifier any more.
@@ -274,6 +282,10 @@ class Watcher(Paho):
         self.quiet = threading.Event()
         self.subscribed = threading.Event()
         super().__init__(load, person, name)
+
+    @property
+    def is_owed(self):
+        return self.subscribed.is_set()
 
     def on_up(self):
         if not self.subscribed.is_set():
