@@ -54,6 +54,9 @@ package struct InboundExchange<Message, Answer> {
     package var waitingCount: Int { self.line.count }
     package var isIdle: Bool { self.line.isEmpty && self.held.isEmpty }
 
+    /// Whether a QoS 2 message with this identifier is not finished.
+    package func isOpen(_ packetID: UInt16) -> Bool { self.held[packetID] != nil }
+
     // MARK: Packets
 
     /// A QoS 1 PUBLISH: route it, then `resolve` the ticket.

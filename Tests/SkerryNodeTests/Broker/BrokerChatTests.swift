@@ -143,6 +143,14 @@ struct BrokerChatTests {
         #expect(try await world.box.store.read { try $0.messageCount() } == 1)
         await again.say(.publish(try MQTTPublish("v1/c/@bob/text", "x", qos: .exactlyOnce, id: 9, dup: true)))
         #expect(try await world.box.store.read { try $0.messageCount() } == 2)
+        // The box goes between PUBREC and PUBREL: PUBREL ends the exchange though nobody remembers it, and the identifier is free.
+        world.box.store.close()
+        world = try await self.world(try place.open(), seed: 3)
+        let third = try await world.client("a", clean: false, expiry: 600, user: "ann", isPresent: true)
+        await third.say(.pubrel(MQTTAck(9)))
+        #expect(third.take() == [.pubcomp(MQTTAck(9, .packetIdentifierNotFound))])
+        await third.say(.publish(try MQTTPublish("v1/c/@bob/text", "x", qos: .exactlyOnce, id: 9, dup: true)))
+        #expect(try await world.box.store.read { try $0.messageCount() } == 3)
         world.box.store.close()
     }
 

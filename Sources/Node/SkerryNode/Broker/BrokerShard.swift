@@ -95,6 +95,8 @@ package final class BrokerShard {
                 if case .publish = packet { self.metrics.add(.mqttPublishesIn) }
                 session.machine.receive(packet, now: now, effects: &effects)
                 if self.run(effects, session) == 0 { link.settle(1) }
+                // A PUBREL that nothing is known of ends the exchange all the same: the box was started again since its PUBREC.
+                if case .pubrel(let ack) = packet, effects.isEmpty, !session.machine.inbound.isOpen(ack.packetID) { self.forgetCID(ack.packetID, session) }
             }
             self.touch(session)
         }
