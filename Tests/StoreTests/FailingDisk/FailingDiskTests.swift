@@ -54,7 +54,9 @@ struct FailingDiskTests {
     @Test("The errors say which it was: full, or failed")
     func reasons() async throws {
         FailingDisk.register()
-        for (code, reason) in [(SQLITE_FULL, StoreError.Reason.full), (SQLITE_IOERR, .failed)] {
+        // SQLITE_IOERR_SHMSIZE: no room for the index of the write-ahead log.
+        let index = SQLITE_IOERR | (19 << 8)
+        for (code, reason) in [(SQLITE_FULL, StoreError.Reason.full), (SQLITE_IOERR, .failed), (index, .full)] {
             let directory = TemporaryDirectory()
             let store = try SQLitePlace(directory: directory, vfs: FailingDisk.name).open()
             defer { store.close() }

@@ -9,6 +9,8 @@ extension StoreError {
         let reason: Reason
         switch code & 0xFF {
         case SQLITE_FULL: reason = .full
+        // A full disk, met while the index of the write-ahead log was being enlarged; the transaction is rolled back as with any other.
+        case SQLITE_IOERR where code == SQLITE_IOERR | (19 << 8): reason = .full
         case SQLITE_CORRUPT, SQLITE_NOTADB: reason = .corrupt
         case SQLITE_BUSY, SQLITE_LOCKED: reason = .inUse
         case SQLITE_CONSTRAINT: reason = .constraint
