@@ -15,7 +15,7 @@ enum PageHeaders {
         fields[.contentSecurityPolicy] = Self.policy(authority: authority)
         fields[.xContentTypeOptions] = "nosniff"
         fields[.referrerPolicy] = "no-referrer"
-        fields[.permissionsPolicy] = "geolocation=(self), camera=(), microphone=(), payment=(), usb=(), serial=(), bluetooth=(), display-capture=()"
+        fields[.permissionsPolicy] = "geolocation=(self), camera=(), microphone=(), payment=(), usb=(), serial=(), display-capture=()"
         fields[.crossOriginOpenerPolicy] = "same-origin"
         fields[.crossOriginResourcePolicy] = "same-origin"
         fields[.xFrameOptions] = "DENY"

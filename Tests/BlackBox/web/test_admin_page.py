@@ -15,7 +15,7 @@ from .test_keyboard_and_looks import assert_contrast, assert_named
 def healthy(page, box):
     """What a new box says of itself: all is well, or at most that this machine's clock is not kept by anybody."""
     is_set = ok(box.admin.rest.get("/v1/admin/overview"))["clock"].get("synced", True)
-    page.see(".health h3", "Everything is fine" if is_set else "The clock is not set")
+    page.see(".health h3", "Everything is fine" if is_set else "The clock is not synchronised")
     assert len(page.all(".health")) == 1, page.text()
 
 

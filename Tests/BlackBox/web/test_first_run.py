@@ -46,6 +46,7 @@ def test_an_invitation_from_the_admin_page_brings_a_second_person_in(new_box, br
     alice.see("dialog .qr")
     link = alice.see("dialog .linkbox input").get_attribute("value")
     assert "/#/invite/" in link
+    alice.see("dialog .hint", "only on this very machine")
     alice.screenshot("admin-invitation")
 
     bob = browser().open(link)
@@ -54,6 +55,8 @@ def test_an_invitation_from_the_admin_page_brings_a_second_person_in(new_box, br
     bob.see(".field-error", "taken")
     bob.fill_gate("bob", "long enough")
     bob.live()
+    alice.open(box.url + "/admin#/online")
+    assert "Chrome · Linux" in alice.see("tbody tr", "bob").text
     alice.open(box.url + "/")
     alice.live().find_person("bob").write("Welcome ashore")
     alice.stored("Welcome ashore")
@@ -62,6 +65,14 @@ def test_an_invitation_from_the_admin_page_brings_a_second_person_in(new_box, br
     third = browser().open(link)
     third.see("h1", "This link does not work any more")
     assert alice.complaints() == [] and bob.complaints() == []
+
+
+def test_a_damaged_link_says_so_instead_of_nothing(box, browser):
+    page = browser().open(box.url + "/#/invite/si_%E0%A4%A")
+    page.see("h1", "This link does not work any more")
+    page.click("button", "Go to sign in")
+    page.see("input[name=username]")
+    assert page.complaints() == []
 
 
 def test_a_reset_link_sets_a_new_password(box, browser):

@@ -114,7 +114,9 @@ function linkDialog(title, text, address) {
   const link = new URL(address, location.origin).href;
   const input = h('input', { type: 'text', readonly: true, value: link, 'aria-label': title, onfocus: (event) => event.target.select() });
   const copy = button(t('copy'), { class: 'primary', autofocus: true, onclick: () => copyText(link).then(() => toast(t('copied')), () => { input.select(); toast(t('copyFailed'), 'error'); }) });
-  dialog(title, h('div', { class: 'stack' }, h('p', {}, text), h('div', { class: 'linkbox' }, input, copy), qrImage(link, t('inviteQr'))), { closeLabel: t('close') });
+  const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(link).hostname);
+  dialog(title, h('div', { class: 'stack' }, h('p', {}, text), h('div', { class: 'linkbox' }, input, copy), isLocal ? h('p', { class: 'hint' }, t('linkLocal')) : null,
+    qrImage(link, t('inviteQr'))), { closeLabel: t('close') });
 }
 
 // MARK: Overview

@@ -11,7 +11,12 @@ const goodName = /^[\p{L}\p{N}\p{M}\-_.]{1,32}$/u;
 /** `#/claim/TOKEN`, `#/invite/TOKEN`, `#/reset/TOKEN` as `{way, token}`; null for every other address. */
 export function gateRoute() {
   const match = /^#\/(claim|invite|reset)\/([^/?#]+)$/.exec(location.hash);
-  return match ? { way: match[1], token: decodeURIComponent(match[2]) } : null;
+  return match ? { way: match[1], token: decoded(match[2]) } : null;
+}
+
+/** A link that was damaged on its way stays as it is: the box will say that it does not know it. */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 export function languageSwitch(redraw) {

@@ -2,7 +2,7 @@
 //
 // Order of work: open → hello (the live stream is attached) → sync pages until done → live. Whoever listens dedupes, so overlap is harmless.
 
-import { Refusal, offline } from './api.js';
+import { Refusal, deviceName, offline } from './api.js';
 
 const answerMilliseconds = 15_000;
 const closingMilliseconds = 2000;
@@ -50,7 +50,7 @@ export class Link {
 
   async greet(socket) {
     try {
-      const hello = await this.request('hello', { token: this.token, ...(this.cursor ? { cursor: this.cursor } : {}) });
+      const hello = await this.request('hello', { token: this.token, device: deviceName(), ...(this.cursor ? { cursor: this.cursor } : {}) });
       if (this.socket !== socket) return;
       clearTimeout(this.openTimer);
       this.setState('syncing');
