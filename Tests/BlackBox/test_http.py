@@ -31,7 +31,7 @@ def test_a_wrong_method_is_405_and_names_the_right_ones(box, method, path):
 
 @pytest.mark.parametrize("body, status", [
     (b"", (400, 422)), (b"not json", (400,)), (b"[]", (400, 422)), (b"{", (400,)), (b'{"name":1}', (400, 422)), (b"\xff\xfe", (400,)), (b"null", (400, 422)),
-    (b'{"name":"a","password":"' + b"x" * 1_000 + b'"}', (422, 401, 413)), (b"[" * 5_000, (400, 422)), (b'{"a":' * 5_000, (400, 422)),
+    (b'{"name":"a","password":"' + b"x" * 1_000 + b'"}', (422, 401, 413)), (b"[" * 5_000, (400, 422)), (b'{"a":' * 3_000, (400, 422)),
 ], ids=lambda b: repr(b)[:24])
 def test_a_body_that_is_not_understood_is_a_problem_document(box, body, status):
     answer = box.rest().request("POST", "/v1/login", data=body, headers={"Content-Type": "application/json"})
