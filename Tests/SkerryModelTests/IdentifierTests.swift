@@ -99,7 +99,8 @@ struct OrderTests {
     @Test("Orders sort as values, as bytes and as text alike: by clock, then box, then epoch, then sequence", arguments: 1...20)
     func sorting(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)
-        func small() -> UInt64 { [0, 1, 2, 255, 256, UInt64(UInt32.max), .max - 1, .max].randomElement(using: &random) ?? 0 }
+        let edges: [UInt64] = [0, 1, 2, 255, 256, UInt64(UInt32.max), .max - 1, .max]
+        func small() -> UInt64 { edges.randomElement(using: &random) ?? 0 }
         let orders = (0..<200).map { _ in
             Order(hlc: HLC(rawValue: small()), origin: Sample.box(UInt8.random(in: 0...2, using: &random)), epoch: small(), seq: small())
         }
