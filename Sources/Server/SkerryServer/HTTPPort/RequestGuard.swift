@@ -93,7 +93,7 @@ final class RequestGuard: ChannelDuplexHandler {
             switch broken {
             case .header: (.requestHeaderFieldsTooLarge, "The header of this request is larger than this box accepts.")
             case .host: (.badRequest, "A request has one Host header.")
-            case .other: (.badRequest, "This is not HTTP/1.1 as RFC 9112 has it.")
+            case .other: (.badRequest, "The request breaks the rules of RFC 9112.")
             }
         let body = JSONWriter.make {
             $0.field("type", "about:blank")
