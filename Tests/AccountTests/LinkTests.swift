@@ -69,7 +69,9 @@ struct LinkTests {
         #expect(self.code { try ClaimRules.checkOpening(hasAdministrator: true) } == .gone)
     }
 
-    @Test("Invites are bounded in uses and hours", arguments: [(0, 1, false), (1, 1, true), (1_000, 720, true), (1_001, 1, false), (1, 0, false), (1, 721, false), (-1, 5, false)])
+    @Test(
+        "Invites are bounded in uses and hours",
+        arguments: [(0, 1, false), (1, 1, true), (1_000, 720, true), (1_001, 1, false), (1, 0, false), (1, 721, false), (-1, 5, false)])
     func bounds(_ uses: Int, _ hours: Int, _ isGood: Bool) {
         #expect((self.code { try InviteRules.check(uses: uses, hours: hours) } == nil) == isGood)
     }

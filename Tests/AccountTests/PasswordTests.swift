@@ -79,7 +79,9 @@ struct PasswordTests {
         #expect(bytes.prefix(8) == [0x70, 0x23, 0xBD, 0xCB, 0x3A, 0xFD, 0x73, 0x48])
     }
 
-    @Test("A chosen password has 8 to 256 characters of any script", arguments: [("1234567", false), ("12345678", true), ("密码密码密码密码", true), ("with\u{0}zero", false)])
+    @Test(
+        "A chosen password has 8 to 256 characters of any script",
+        arguments: [("1234567", false), ("12345678", true), ("密码密码密码密码", true), ("with\u{0}zero", false)])
     func chosen(_ text: String, _ isGood: Bool) {
         #expect(((try? Password(new: text)) != nil) == isGood)
     }

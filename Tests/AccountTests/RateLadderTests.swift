@@ -85,7 +85,9 @@ struct RateLadderTests {
     @Test("A bucket grants its burst and its rate over any stretch of time, never more", arguments: 1...20 as ClosedRange<UInt64>)
     func bucket(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        let rate = TokenBucket.Rate(burst: Int.random(in: 1...50, using: &random), refill: Int.random(in: 1...20, using: &random), periodMilliseconds: .random(in: 1...5_000, using: &random))
+        let rate = TokenBucket.Rate(
+            burst: Int.random(in: 1...50, using: &random), refill: Int.random(in: 1...20, using: &random),
+            periodMilliseconds: .random(in: 1...5_000, using: &random))
         var bucket = TokenBucket(rate, now: 0)
         var (now, granted): (UInt64, UInt64) = (0, 0)
         for _ in 0..<2_000 {
@@ -115,8 +117,11 @@ struct RateLadderTests {
         #expect(AddressKey(packed: []) == AddressKey(packed: [1, 2]))
     }
 
-    @Test("an address is written as people write it", arguments: [
-        ([192, 168, 1, 20], "192.168.1.20"), ([0, 0, 0, 0], "0.0.0.0"), ([0x20, 0x01, 0x0D, 0xB8, 0, 0, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9], "2001:db8:0:1::/64"), ([], "local"),
-    ] as [([UInt8], String)])
+    @Test(
+        "an address is written as people write it",
+        arguments: [
+            ([192, 168, 1, 20], "192.168.1.20"), ([0, 0, 0, 0], "0.0.0.0"),
+            ([0x20, 0x01, 0x0D, 0xB8, 0, 0, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9], "2001:db8:0:1::/64"), ([], "local"),
+        ] as [([UInt8], String)])
     func description(_ packed: [UInt8], _ text: String) { #expect("\(AddressKey(packed: packed))" == text) }
 }

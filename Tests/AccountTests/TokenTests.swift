@@ -29,7 +29,10 @@ struct TokenTests {
     func malformed() {
         var random = SeededGenerator(seed: 10)
         let text = Token.random(.session, using: &random).text
-        let wrong = ["", "sk_", String(text.dropLast()), text + "0", "sx_" + text.dropFirst(3), text.uppercased(), text.replacingFirst("sk_", "sk-"), " " + text.dropLast()]
+        let wrong = [
+            "", "sk_", String(text.dropLast()), text + "0", "sx_" + text.dropFirst(3), text.uppercased(), text.replacingFirst("sk_", "sk-"),
+            " " + text.dropLast(),
+        ]
         for text in wrong { #expect(Token(text: text) == nil) }
     }
 

@@ -14,7 +14,8 @@ struct DecoderTests {
 
     @Test("A frame is read with its fields")
     func whole() throws {
-        let frame = try Self.frame(#" {"t":"send","id":3,"d":{"conv":"@bob","cid":"1","text":"在吗 \"x\" \u00e9 \ud83d\udea3","lat":1.5,"on":false,"limit":7,"users":["a"]}}"#)
+        let frame = try Self.frame(
+            #" {"t":"send","id":3,"d":{"conv":"@bob","cid":"1","text":"在吗 \"x\" \u00e9 \ud83d\udea3","lat":1.5,"on":false,"limit":7,"users":["a"]}}"#)
         #expect(frame.t == "send")
         #expect(frame.id == 3)
         #expect(frame.d?.text == "在吗 \"x\" é 🚣")
@@ -40,12 +41,14 @@ struct DecoderTests {
         ])
     func malformed(_ text: String) { #expect(Self.refusal(text)?.code == .badRequest, "\(text)") }
 
-    @Test("A wrong type names its field", arguments: [
-        (#"{"t":"a","d":{"text":1}}"#, "text"), (#"{"t":"a","d":{"limit":"1"}}"#, "limit"),
-        (#"{"t":"a","d":{"on":1}}"#, "on"), (#"{"t":"a","d":{"on":"true"}}"#, "on"), (#"{"t":"a","d":{"users":"bob"}}"#, "users"),
-        (#"{"t":"a","d":{"users":[1]}}"#, "users"), (#"{"t":"a","d":{"lat":"x"}}"#, "lat"),
-        (#"{"t":"a","id":"1"}"#, "id"), (#"{"t":5}"#, "t"), (#"{"d":{}}"#, "t"),
-    ])
+    @Test(
+        "A wrong type names its field",
+        arguments: [
+            (#"{"t":"a","d":{"text":1}}"#, "text"), (#"{"t":"a","d":{"limit":"1"}}"#, "limit"),
+            (#"{"t":"a","d":{"on":1}}"#, "on"), (#"{"t":"a","d":{"on":"true"}}"#, "on"), (#"{"t":"a","d":{"users":"bob"}}"#, "users"),
+            (#"{"t":"a","d":{"users":[1]}}"#, "users"), (#"{"t":"a","d":{"lat":"x"}}"#, "lat"),
+            (#"{"t":"a","id":"1"}"#, "id"), (#"{"t":5}"#, "t"), (#"{"d":{}}"#, "t"),
+        ])
     func types(_ text: String, _ field: String) {
         let error = Self.refusal(text)
         #expect(error?.code == .badRequest)
@@ -56,15 +59,19 @@ struct DecoderTests {
     @Test("A number that does not fit is refused", arguments: ["1.5", "99999999999999999999", "1e30", "-99999999999999999999"])
     func unfit(_ number: String) { #expect(Self.refusal(#"{"t":"a","d":{"limit":\#(number)}}"#)?.code == .badRequest) }
 
-    @Test("An id is a whole number from 0 to 2^53 - 1", arguments: [
-        ("0", true), ("9007199254740991", true), ("-1", false), ("9007199254740992", false), ("1.5", false), ("1e3", true), ("18446744073709551616", false),
-    ])
+    @Test(
+        "An id is a whole number from 0 to 2^53 - 1",
+        arguments: [
+            ("0", true), ("9007199254740991", true), ("-1", false), ("9007199254740992", false), ("1.5", false), ("1e3", true), ("18446744073709551616", false),
+        ])
     func ids(_ id: String, _ isValid: Bool) { #expect((Self.refusal(#"{"t":"ping","id":\#(id)}"#) == nil) == isValid) }
 
     @Test("Nesting is counted outside of strings, and the limit is met exactly")
     func depth() throws {
         // The frame itself and `d` are two levels.
-        func nested(_ levels: Int) -> String { #"{"t":"ping","d":{"x":"# + String(repeating: "[", count: levels) + String(repeating: "]", count: levels) + "}}" }
+        func nested(_ levels: Int) -> String {
+            #"{"t":"ping","d":{"x":"# + String(repeating: "[", count: levels) + String(repeating: "]", count: levels) + "}}"
+        }
         #expect(Self.refusal(nested(14)) == nil)
         #expect(Self.refusal(nested(15))?.code == .badRequest)
         #expect(Self.refusal(nested(100_000))?.code == .badRequest)

@@ -50,18 +50,22 @@ struct WriterTests {
         }
     }
 
-    @Test("Numbers are JSON, whatever they are", arguments: [0, -0.0, 1.5, -10.75, 1e-9, 1e300, 123456789.125, 180, .greatestFiniteMagnitude, .leastNonzeroMagnitude])
+    @Test(
+        "Numbers are JSON, whatever they are",
+        arguments: [0, -0.0, 1.5, -10.75, 1e-9, 1e300, 123456789.125, 180, .greatestFiniteMagnitude, .leastNonzeroMagnitude])
     func numbers(_ number: Double) { #expect(JSON(Self.text { $0.field("a", number) })?["a"]?.number == number) }
 
     @Test("What is no number is null", arguments: [Double.nan, .infinity, -.infinity])
     func noNumber(_ number: Double) { #expect(JSON(Self.text { $0.field("a", number) })?["a"] == .null) }
 
-    @Test("Times are RFC 3339 in UTC with milliseconds", arguments: [
-        (UInt64(0), "1970-01-01T00:00:00.000Z"), (999, "1970-01-01T00:00:00.999Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-        (951_868_799_999, "2000-02-29T23:59:59.999Z"), (951_868_800_000, "2000-03-01T00:00:00.000Z"), (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
-        (1_709_164_800_000, "2024-02-29T00:00:00.000Z"), (1_735_689_599_999, "2024-12-31T23:59:59.999Z"), (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
-        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"), (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
-    ])
+    @Test(
+        "Times are RFC 3339 in UTC with milliseconds",
+        arguments: [
+            (UInt64(0), "1970-01-01T00:00:00.000Z"), (999, "1970-01-01T00:00:00.999Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_799_999, "2000-02-29T23:59:59.999Z"), (951_868_800_000, "2000-03-01T00:00:00.000Z"), (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+            (1_709_164_800_000, "2024-02-29T00:00:00.000Z"), (1_735_689_599_999, "2024-12-31T23:59:59.999Z"), (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"), (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ])
     func times(_ milliseconds: UInt64, _ text: String) { #expect(Timestamp.text(milliseconds) == text) }
 
     @Test("A time beyond the year 9999 is still a time")
@@ -71,13 +75,15 @@ struct WriterTests {
         }
     }
 
-    @Test("A message shows the fields of its kind, and its cid only to its sender", arguments: [
-        (MessageContent.text("x"), "text", ["text"]), (.emoji("🚣"), "emoji", ["text"]),
-        (.location(latitude: 1, longitude: -2, label: "pier", accuracyMeters: 3), "location", ["lat", "lon", "label", "accuracy"]),
-        (.location(latitude: 1, longitude: -2, label: nil, accuracyMeters: nil), "location", ["lat", "lon"]),
-        (.custom(type: "app/x", data: ""), "custom", ["type", "data"]),
-        (.media(MediaContent(kind: .voice, hash: [1], sizeBytes: .max, type: "audio/ogg")), "voice", ["media"]),
-    ])
+    @Test(
+        "A message shows the fields of its kind, and its cid only to its sender",
+        arguments: [
+            (MessageContent.text("x"), "text", ["text"]), (.emoji("🚣"), "emoji", ["text"]),
+            (.location(latitude: 1, longitude: -2, label: "pier", accuracyMeters: 3), "location", ["lat", "lon", "label", "accuracy"]),
+            (.location(latitude: 1, longitude: -2, label: nil, accuracyMeters: nil), "location", ["lat", "lon"]),
+            (.custom(type: "app/x", data: ""), "custom", ["type", "data"]),
+            (.media(MediaContent(kind: .voice, hash: [1], sizeBytes: .max, type: "audio/ogg")), "voice", ["media"]),
+        ])
     func messages(_ content: MessageContent, _ kind: String, _ fields: [String]) throws {
         let message = MessageView(
             id: Sample.message(1), conversation: Sample.conversation(1), order: Sample.order(1_000), sender: Sample.user(1), cid: "c", content: content,
@@ -101,7 +107,8 @@ struct WriterTests {
         #expect(String(buffer: ChatFrame.reply(id: 3, ByteBuffer(string: "{}"))) == #"{"id":3,"d":{}}"#)
         #expect(String(buffer: ChatFrame.reply(id: nil, ByteBuffer(string: "{}"))) == #"{"d":{}}"#)
         #expect(String(buffer: ChatFrame.push("ping") { _ in }) == #"{"t":"ping","d":{}}"#)
-        let push = try #require(JSON(bytes: ChatFrame.push("change", cursor: "c") { ChangeView.left(Sample.conversation(1)).write(to: &$0, viewer: nil) }.readableBytesView))
+        let push = try #require(
+            JSON(bytes: ChatFrame.push("change", cursor: "c") { ChangeView.left(Sample.conversation(1)).write(to: &$0, viewer: nil) }.readableBytesView))
         #expect(push["cursor"]?.text == "c")
         #expect(push["d"]?["kind"]?.text == "left")
         let error = SkerryError(.rateLimited, "Slow \"down\".", field: "cid", retryAfterSeconds: 2)

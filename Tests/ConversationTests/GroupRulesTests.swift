@@ -21,7 +21,9 @@ struct GroupRulesTests {
         return nil
     }
 
-    @Test("Whoever is not a member learns nothing, but the banned learn that", arguments: [MemberState.invited, .member, .left, .kicked, .banned], MemberRole.allCases)
+    @Test(
+        "Whoever is not a member learns nothing, but the banned learn that", arguments: [MemberState.invited, .member, .left, .kicked, .banned],
+        MemberRole.allCases)
     func states(_ state: MemberState, _ role: MemberRole) {
         let facts = ConversationFacts(conversation: Self.group, membership: Self.member(1, role, state))
         let wanted: ErrorCode? =
@@ -82,7 +84,9 @@ struct GroupRulesTests {
         #expect(Self.code { _ = try GroupRules.assign(role, to: Self.member(1, .owner), by: Self.member(1, .owner)) } == .conflict)
     }
 
-    @Test("Inviting brings in whoever is not in; the banned only by the owner", arguments: MemberRole.allCases, [nil, MemberState.invited, .member, .left, .kicked, .banned])
+    @Test(
+        "Inviting brings in whoever is not in; the banned only by the owner", arguments: MemberRole.allCases,
+        [nil, MemberState.invited, .member, .left, .kicked, .banned])
     func invite(_ inviter: MemberRole, _ state: MemberState?) throws {
         let existing = state.map { Self.member(2, .admin, $0) }
         let result = Result { try GroupRules.invite(Self.id(2), existing: existing, by: Self.member(1, inviter), since: Self.order(9)) }
@@ -90,13 +94,17 @@ struct GroupRulesTests {
         case (.member, _): #expect(try result.get() == nil)
         case (.banned, .member), (.banned, .admin): #expect(Self.code { _ = try result.get() } == .forbidden)
         default:
-            #expect(try result.get() == MembershipEntry(conversation: Self.id(1), user: Self.id(2), state: .member, role: .member, since: Self.order(9), by: Self.id(1)))
+            #expect(
+                try result.get()
+                    == MembershipEntry(conversation: Self.id(1), user: Self.id(2), state: .member, role: .member, since: Self.order(9), by: Self.id(1)))
         }
     }
 
     @Test("A leaving owner hands over to the longest-standing admin, else member, else nobody")
     func leave() {
-        func heir(_ others: [MembershipRecord]) -> [UserID] { GroupRules.leave(Self.member(1, .owner), others: others).filter { $0.role == .owner }.map(\.user) }
+        func heir(_ others: [MembershipRecord]) -> [UserID] {
+            GroupRules.leave(Self.member(1, .owner), others: others).filter { $0.role == .owner }.map(\.user)
+        }
         let owner = Self.member(1, .owner)
         #expect(heir([owner, Self.member(2, .member, stamp: 1), Self.member(3, .admin, stamp: 9), Self.member(4, .admin, stamp: 5)]) == [Self.id(4)])
         #expect(heir([owner, Self.member(2, .member, stamp: 7), Self.member(3, .member, stamp: 3)]) == [Self.id(3)])

@@ -23,7 +23,9 @@ struct MessageRulesTests {
 
     @Test("A blocked sender is told so; an outsider is not told even that")
     func blocked() {
-        func facts(_ membership: MembershipRecord?) -> ConversationFacts { ConversationFacts(conversation: Groups.direct, membership: membership, isBlocked: true) }
+        func facts(_ membership: MembershipRecord?) -> ConversationFacts {
+            ConversationFacts(conversation: Groups.direct, membership: membership, isBlocked: true)
+        }
         #expect(Groups.code { try MessageRules.send(facts(Groups.member(1, .member))) } == .blocked)
         #expect(Groups.code { try MessageRules.send(facts(nil)) } == .notFound)
     }

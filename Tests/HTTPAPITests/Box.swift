@@ -80,7 +80,9 @@ final class Box: Sendable {
         return try await self.send(method, path, fields, RequestBody(buffer: ByteBuffer(string: body ?? "")), from: address, host: host)
     }
 
-    func send(_ method: HTTPRequest.Method, _ path: String, _ fields: HTTPFields, _ body: RequestBody, from address: String? = nil, host: String = "box.local") async throws -> Reply {
+    func send(
+        _ method: HTTPRequest.Method, _ path: String, _ fields: HTTPFields, _ body: RequestBody, from address: String? = nil, host: String = "box.local"
+    ) async throws -> Reply {
         let channel = NIOAsyncTestingChannel()
         channel.remoteAddress = try address.map { try SocketAddress(ipAddress: $0, port: 40_000) }
         let source = ApplicationRequestContextSource(channel: channel, logger: Self.logger)

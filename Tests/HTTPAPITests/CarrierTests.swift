@@ -178,10 +178,12 @@ import Testing
         }
     }
 
-    @Test("a proxy on the box, or a page whose name was pointed at it, is not the box itself", arguments: [
-        ("box.example", nil), ("127.0.0.1.evil.example", nil), ("localhost.evil.example:8080", nil), ("", nil), ("127.0.0.1", "X-Forwarded-For"),
-        ("localhost:8080", "Forwarded"), ("[::1]", "Via"),
-    ])
+    @Test(
+        "a proxy on the box, or a page whose name was pointed at it, is not the box itself",
+        arguments: [
+            ("box.example", nil), ("127.0.0.1.evil.example", nil), ("localhost.evil.example:8080", nil), ("", nil), ("127.0.0.1", "X-Forwarded-For"),
+            ("localhost:8080", "Forwarded"), ("[::1]", "Via"),
+        ])
     func metricsBehindLoopback(_ host: String, _ header: String?) async throws {
         var headers: [HTTPField.Name: String] = [:]
         if let header { headers[try #require(HTTPField.Name(header))] = "192.0.2.7" }

@@ -32,7 +32,8 @@ struct EncoderTests {
                     var copied = ByteBuffer(bytes: [0xEE])
                     encoded.write(packetID: packetID, isDuplicate: isDuplicate, into: &copied)
                     #expect(Array(copied.readableBytesView.dropFirst()) == expected)
-                    let pieces = Array(encoded.head(packetID: packetID, isDuplicate: isDuplicate).readableBytesView) + Array(encoded.separatePayload.readableBytesView)
+                    let pieces =
+                        Array(encoded.head(packetID: packetID, isDuplicate: isDuplicate).readableBytesView) + Array(encoded.separatePayload.readableBytesView)
                     #expect(pieces == expected)
                     #expect((encoded.separatePayload.readableBytes > 0) == (payloadBytes > EncodedPublish.joinedPayloadBytesMax))
                 }
@@ -117,7 +118,8 @@ struct EncoderTests {
             .connect(MQTTConnect(version: .v5, clientID: long)), .publish(MQTTPublish(topic: topic, payload: ByteBuffer(), properties: properties)),
             .connect(MQTTConnect(version: .v5, clientID: "c", userName: "u", password: ByteBuffer(repeating: 0, count: 65_536))),
             .connect(MQTTConnect(version: .v311, clientID: "c")), .publish(MQTTPublish(topic: topic, payload: ByteBuffer(), qos: .atLeastOnce)),
-            .puback(MQTTAck(0)), .subscribe(MQTTSubscribe(1, [])), .unsubscribe(MQTTUnsubscribe(1, [])), .publish(MQTTPublish(topic: nil, payload: ByteBuffer())),
+            .puback(MQTTAck(0)), .subscribe(MQTTSubscribe(1, [])), .unsubscribe(MQTTUnsubscribe(1, [])),
+            .publish(MQTTPublish(topic: nil, payload: ByteBuffer())),
         ]
         for packet in packets { #expect(self.bytes(packet, .v5) == nil, "\(packet.type)") }
         #expect(self.bytes(.auth(MQTTAuth(.success)), .v311) == nil)

@@ -20,8 +20,10 @@ struct LimitTests {
     /// MQTT 5 §2.1.4, table 2-4: the ends of what each number of length bytes can say.
     @Test(
         "the remaining length is as short as it can be, and read back",
-        arguments: [(0, [0x00]), (127, [0x7F]), (128, [0x80, 0x01]), (16_383, [0xFF, 0x7F]), (16_384, [0x80, 0x80, 0x01]), (2_097_151, [0xFF, 0xFF, 0x7F]),
-            (2_097_152, [0x80, 0x80, 0x80, 0x01])] as [(Int, [UInt8])])
+        arguments: [
+            (0, [0x00]), (127, [0x7F]), (128, [0x80, 0x01]), (16_383, [0xFF, 0x7F]), (16_384, [0x80, 0x80, 0x01]), (2_097_151, [0xFF, 0xFF, 0x7F]),
+            (2_097_152, [0x80, 0x80, 0x80, 0x01]),
+        ] as [(Int, [UInt8])])
     func remainingLength(_ value: Int, _ length: [UInt8]) throws {
         var decoder = try Reader.server(.v311).decoder(self.limits { $0.packetBytesMax = MQTTCodecLimits.packetBytesProtocolMax })
         guard value > 0 else {
@@ -78,7 +80,9 @@ struct LimitTests {
         #expect(throws: MQTTDecodeError.self) { try small.next() }
     }
 
-    @Test("what is no CONNECT is refused within the first bytes, and nothing of it is kept", arguments: [[0x30], [0x00], [0xFF], [0x10, 0xFF, 0xFF, 0x03, 0x00, 0x05]] as [[UInt8]])
+    @Test(
+        "what is no CONNECT is refused within the first bytes, and nothing of it is kept",
+        arguments: [[0x30], [0x00], [0xFF], [0x10, 0xFF, 0xFF, 0x03, 0x00, 0x05]] as [[UInt8]])
     func garbageBeforeConnect(_ start: [UInt8]) throws {
         var decoder = MQTTDecoder()
         var sent = 0

@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Connect terms")
 struct ConnectTermsTests {
-    private func terms(_ version: MQTTVersion = .v5, _ limits: SessionLimits = SessionLimits(), _ change: (inout MQTTConnect) -> Void = { _ in })
+    private func terms(
+        _ version: MQTTVersion = .v5, _ limits: SessionLimits = SessionLimits(), _ change: (inout MQTTConnect) -> Void = { _ in }
+    )
         throws(ConnectRefusal) -> ConnectTerms
     {
         var connect = MQTTConnect(version: version, clientID: "c")

@@ -148,8 +148,10 @@ struct SessionMachineTests {
     func problemInformation() throws {
         for wants in [true, false] {
             var talk = try Talk { $0.properties.requestProblemInformation = wants ? nil : false }
-            guard case .publish(_, let exchange?)? = talk.say(
-                .publish(MQTTPublish(topic: try TopicName("t"), payload: ByteBuffer(), qos: .atLeastOnce, packetID: 1))).first
+            guard
+                case .publish(_, let exchange?)? = talk.say(
+                    .publish(MQTTPublish(topic: try TopicName("t"), payload: ByteBuffer(), qos: .atLeastOnce, packetID: 1))
+                ).first
             else { return #expect(Bool(false), "no publish") }
             var effects: [SessionEffect] = []
             talk.session.resolve(exchange.ticket, AckAnswer(.notAuthorized, text: "no", code: "forbidden"), effects: &effects)
@@ -163,8 +165,10 @@ struct SessionMachineTests {
     @Test("what was not stored is not acknowledged to a client that cannot be told: its connection ends instead")
     func lost() throws {
         var talk = try Talk(.v311)
-        guard case .publish(_, let exchange?)? = talk.say(
-            .publish(MQTTPublish(topic: try TopicName("t"), payload: ByteBuffer(), qos: .atLeastOnce, packetID: 1))).first
+        guard
+            case .publish(_, let exchange?)? = talk.say(
+                .publish(MQTTPublish(topic: try TopicName("t"), payload: ByteBuffer(), qos: .atLeastOnce, packetID: 1))
+            ).first
         else { return #expect(Bool(false), "no publish") }
         var effects: [SessionEffect] = []
         talk.session.resolve(exchange.ticket, AckAnswer(.serverUnavailable, isLost: true), effects: &effects)

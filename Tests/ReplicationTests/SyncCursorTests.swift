@@ -9,7 +9,11 @@ struct SyncCursorTests {
     func roundTrip(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let entries = (0..<Int.random(in: 0...SyncCursor.epochsSpelledMax, using: &random)).map { _ in
-            (Sample.log([.control, .message].randomElement(using: &random) ?? .message, epoch: random.next(), box: Sample.box(UInt8.random(in: 0...3, using: &random))), random.next())
+            (
+                Sample.log(
+                    [.control, .message].randomElement(using: &random) ?? .message, epoch: random.next(),
+                    box: Sample.box(UInt8.random(in: 0...3, using: &random))), random.next()
+            )
         }
         var cursor = SyncCursor(foldedCount: UInt32.random(in: 0...9, using: &random), foldedHash: random.next())
         for (log, seq) in entries { cursor.seen[log] = seq }

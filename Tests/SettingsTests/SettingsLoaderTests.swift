@@ -16,7 +16,9 @@ struct SettingsLoaderTests {
         ) { path throws(SettingsError) in contents[path].map { Array($0.utf8) } }.load()
     }
 
-    private func problems(file: String? = nil, environment: [String: String] = [:], flags: [(String, String, String)] = [], files: [String: String] = [:]) -> [String] {
+    private func problems(
+        file: String? = nil, environment: [String: String] = [:], flags: [(String, String, String)] = [], files: [String: String] = [:]
+    ) -> [String] {
         do throws(SettingsError) { _ = try self.load(file: file, environment: environment, flags: flags, files: files) } catch { return error.problems }
         return []
     }
@@ -63,7 +65,9 @@ struct SettingsLoaderTests {
         #expect(self.problems(file: "\nhttp.prot = 80") == ["/etc/box.conf:2: http.prot is not a setting; did you mean http.port?"])
         #expect(self.problems(environment: ["SKERRY_MQTT_PORTS": "1"]) == ["environment: SKERRY_MQTT_PORTS is not a setting; did you mean SKERRY_MQTT_PORT?"])
         #expect(
-            self.problems(flags: [("colour", "red", "--set colour")]) == ["option --set colour: colour is not a setting; `skerry settings --defaults` lists them all"])
+            self.problems(flags: [("colour", "red", "--set colour")]) == [
+                "option --set colour: colour is not a setting; `skerry settings --defaults` lists them all"
+            ])
     }
 
     @Test(
@@ -73,7 +77,8 @@ struct SettingsLoaderTests {
             ("http.port", "eighty", "must be"), ("http.port", "99999999999999999999", "must be"), ("https.enabled", "maybe", "must be true or false"),
             ("log.level", "loud", "must be one of trace, debug, info, notice, warning, error"), ("bind", "localhost", "must be an IPv4 or IPv6 address"),
             ("bind", "1.2.3", "must be"), ("bind", "1.2.3.256", "must be"), ("bind", ":::", "must be"), ("bind", "1::2::3", "must be"), ("bind", "", "must be"),
-            ("mqtt.anonymous", "a//#/b", "is not a topic filter"), ("mqtt.anonymous", "a+", "is not a topic filter"), ("mqtt.anonymous", "a,,b", "empty topic filter"),
+            ("mqtt.anonymous", "a//#/b", "is not a topic filter"), ("mqtt.anonymous", "a+", "is not a topic filter"),
+            ("mqtt.anonymous", "a,,b", "empty topic filter"),
             ("mqtt.anonymous", "v1/#", "always need an account"), ("mqtt.anonymous", "$SYS/#", "always need an account"),
             ("mqtt.packet_bytes_max", "1T", "must be"), ("mqtt.packet_bytes_max", "9999999999G", "must be"),
             ("http.port", "80 # the port", "a comment needs a line of its own"),
@@ -84,7 +89,9 @@ struct SettingsLoaderTests {
         #expect(problem.contains(reason))
     }
 
-    @Test("Addresses of both kinds are taken", arguments: ["0.0.0.0", "127.0.0.1", "::", "::1", "fe80::1%eth0", "2001:db8::", "1:2:3:4:5:6:7:8", "::ffff:10.0.0.1"])
+    @Test(
+        "Addresses of both kinds are taken",
+        arguments: ["0.0.0.0", "127.0.0.1", "::", "::1", "fe80::1%eth0", "2001:db8::", "1:2:3:4:5:6:7:8", "::ffff:10.0.0.1"])
     func addresses(_ address: String) throws {
         #expect(try self.load(file: "bind = \(address)").bind == address)
     }
@@ -106,7 +113,10 @@ struct SettingsLoaderTests {
     @Test("The same key twice is a mistake, and so is a line without `=`")
     func syntax() {
         #expect(self.problems(file: "loops = 1\nloops = 2") == ["/etc/box.conf:2: loops was already set in line 1; remove one of the two"])
-        #expect(self.problems(file: "loops\n= 3") == ["/etc/box.conf:1: expected `key = value`, or `#` before a comment", "/etc/box.conf:2: a key is missing before `=`"])
+        #expect(
+            self.problems(file: "loops\n= 3") == [
+                "/etc/box.conf:1: expected `key = value`, or `#` before a comment", "/etc/box.conf:2: a key is missing before `=`",
+            ])
     }
 
     @Test("Files of other systems are read: byte order mark, CR LF, tabs")

@@ -24,7 +24,8 @@ struct IdentifierTests {
         for value in values { #expect(Base32.decode(Base32.encode(value)) == value) }
         let same = values.map { Array(($0 + [UInt8](repeating: 0, count: 40)).prefix(40)) }
         #expect(
-            same.sorted { $0.lexicographicallyPrecedes($1) }.map(Base32.encode) == same.map(Base32.encode).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
+            same.sorted { $0.lexicographicallyPrecedes($1) }.map(Base32.encode) == same.map(Base32.encode).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        )
     }
 
     @Test("An id is 26 characters, read back from exactly those")
@@ -68,8 +69,12 @@ struct IdentifierTests {
         #expect(ConversationID.direct(Sample.user(1), Sample.user(3)) != .direct(Sample.user(1), Sample.user(2)))
     }
 
-    @Test("A cid is 1 to 64 characters of a small alphabet", arguments: [("a", true), ("01J-x_y.z:9", true), (String(repeating: "a", count: 64), true),
-        ("", false), (String(repeating: "a", count: 65), false), ("a b", false), ("é", false), ("a\u{0}", false), ("a/b", false), ("a\n", false)])
+    @Test(
+        "A cid is 1 to 64 characters of a small alphabet",
+        arguments: [
+            ("a", true), ("01J-x_y.z:9", true), (String(repeating: "a", count: 64), true),
+            ("", false), (String(repeating: "a", count: 65), false), ("a b", false), ("é", false), ("a\u{0}", false), ("a/b", false), ("a\n", false),
+        ])
     func cid(_ text: String, _ isValid: Bool) throws {
         if isValid {
             #expect(try CID(text).text == text)

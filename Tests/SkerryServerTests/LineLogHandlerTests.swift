@@ -25,7 +25,9 @@ struct LineLogHandlerTests {
         #expect(accented.unicodeScalars.elementsEqual("<5>refused name=\"eve\\\"\u{301} role=admin\"".unicodeScalars))
     }
 
-    @Test("the journal gets the level as it reads it", arguments: zip([Logger.Level.debug, .info, .notice, .warning, .error], ["<7>", "<6>", "<5>", "<4>", "<3>"]))
+    @Test(
+        "the journal gets the level as it reads it",
+        arguments: zip([Logger.Level.debug, .info, .notice, .warning, .error], ["<7>", "<6>", "<5>", "<4>", "<3>"]))
     func journal(level: Logger.Level, prefix: String) {
         #expect(LineLogHandler.line(level, "x", [:], milliseconds: nil) == prefix + "x")
     }

@@ -31,6 +31,7 @@ final class RawDatabase {
 
     /// Everything that makes the form of the database, in one text.
     func schema() throws -> String {
-        try self.column("SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type DESC, name").joined(separator: "\n")
+        try self.column("SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type DESC, name").joined(
+            separator: "\n")
     }
 }

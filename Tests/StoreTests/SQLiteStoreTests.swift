@@ -32,12 +32,18 @@ struct SQLiteStoreTests {
         store.read { _ in
             isHeld.signal()
             gate.wait()
-        } completion: { _ in isDone.signal() }
-        Self.wait(isHeld)
-        for _ in 0..<2 { store.read { try $0.userCount() } completion: { result in
-            answers.withLock { $0.append((try? result.get()) == 0) }
+        } completion: { _ in
             isDone.signal()
-        } }
+        }
+        Self.wait(isHeld)
+        for _ in 0..<2 {
+            store.read {
+                try $0.userCount()
+            } completion: { result in
+                answers.withLock { $0.append((try? result.get()) == 0) }
+                isDone.signal()
+            }
+        }
         var refusal: (any Error)?
         do { _ = try await store.read { try $0.userCount() } } catch { refusal = error }
         #expect((refusal as? SkerryError)?.code == .busy)
@@ -106,7 +112,8 @@ struct SQLiteStoreTests {
         }
         store.close()
         #expect(try StoreCheck.problems(directory: directory.path) == [])
-        try RawDatabase("\(directory.path)/skerry.db").execute("DELETE FROM entry WHERE pos & 0xFFFFFFFFFF = 2; UPDATE total SET value = 9 WHERE name = 'messages'")
+        try RawDatabase("\(directory.path)/skerry.db").execute(
+            "DELETE FROM entry WHERE pos & 0xFFFFFFFFFF = 2; UPDATE total SET value = 9 WHERE name = 'messages'")
         let problems = try StoreCheck.problems(directory: directory.path)
         #expect(problems.count == 4, "\(problems)")
         for part in ["gap", "a message has no entry", "sync has no entry", "count of messages"] { #expect(problems.contains { $0.contains(part) }, "\(part)") }

@@ -71,10 +71,12 @@ struct PagesContext: RequestContext {
         #expect(Self.unpack(Array(bytes.readableBytesView), upTo: original.readableBytes + 1) == Array(original.readableBytesView))
     }
 
-    @Test("Accept-Encoding is read as RFC 9110 says", arguments: [
-        ("gzip", true), ("GZIP;q=0.5", true), ("br, gzip", true), ("*", true), ("gzip;q=0", false), ("gzip; q=0.000", false), ("*;q=0", false),
-        ("*, gzip;q=0", false), ("br", false), ("", false),
-    ])
+    @Test(
+        "Accept-Encoding is read as RFC 9110 says",
+        arguments: [
+            ("gzip", true), ("GZIP;q=0.5", true), ("br, gzip", true), ("*", true), ("gzip;q=0", false), ("gzip; q=0.000", false), ("*;q=0", false),
+            ("*, gzip;q=0", false), ("br", false), ("", false),
+        ])
     func acceptEncoding(field: String, takes: Bool) {
         #expect(WebPages.acceptsGzip(field) == takes)
     }

@@ -30,7 +30,9 @@ extension Declaration {
         return Declaration(key: key, form: form, text: text) { settings, value throws(InvalidValue) in
             guard let number = Int(value), range.contains(number) else { throw InvalidValue("must be a whole number from \(form)") }
             settings[keyPath: field] = number
-        } render: { "\($0[keyPath: field])" }
+        } render: {
+            "\($0[keyPath: field])"
+        }
     }
 
     /// A number of bytes; `K`, `M` and `G` after it multiply by 1024, 1024², 1024³.
@@ -39,7 +41,9 @@ extension Declaration {
         return Declaration(key: key, form: form, text: text) { settings, value throws(InvalidValue) in
             guard let number = ByteCount.parse(value), range.contains(number) else { throw InvalidValue("must be \(form)") }
             settings[keyPath: field] = number
-        } render: { ByteCount.render($0[keyPath: field]) }
+        } render: {
+            ByteCount.render($0[keyPath: field])
+        }
     }
 
     static func port(_ key: String, _ field: Field<Int>, _ text: String) -> Declaration {
@@ -53,7 +57,9 @@ extension Declaration {
             case "false", "no", "off", "0": settings[keyPath: field] = false
             default: throw InvalidValue("must be true or false")
             }
-        } render: { $0[keyPath: field] ? "true" : "false" }
+        } render: {
+            $0[keyPath: field] ? "true" : "false"
+        }
     }
 
     static func choice<Value: RawRepresentable<String> & CaseIterable & Sendable>(_ key: String, _ field: Field<Value>, _ text: String) -> Declaration {
@@ -61,7 +67,9 @@ extension Declaration {
         return Declaration(key: key, form: "one of \(form)", text: text) { settings, value throws(InvalidValue) in
             guard let choice = Value(rawValue: value.lowercased()) else { throw InvalidValue("must be one of \(form)") }
             settings[keyPath: field] = choice
-        } render: { $0[keyPath: field].rawValue }
+        } render: {
+            $0[keyPath: field].rawValue
+        }
     }
 
     /// A file or directory; whether it exists is found out by whoever opens it.
@@ -69,19 +77,25 @@ extension Declaration {
         Declaration(key: key, form: "a path", text: text) { settings, value throws(InvalidValue) in
             guard value.utf8.count <= 4_096, !value.utf8.contains(0) else { throw InvalidValue("must be a path of at most 4096 bytes") }
             settings[keyPath: field] = value
-        } render: { $0[keyPath: field] }
+        } render: {
+            $0[keyPath: field]
+        }
     }
 
     static func address(_ key: String, _ field: Field<String>, _ text: String) -> Declaration {
         Declaration(key: key, form: "an IPv4 or IPv6 address", text: text) { settings, value throws(InvalidValue) in
             guard AddressText.isAddress(value) else { throw InvalidValue("must be an IPv4 or IPv6 address, such as 0.0.0.0, 127.0.0.1 or ::") }
             settings[keyPath: field] = value
-        } render: { $0[keyPath: field] }
+        } render: {
+            $0[keyPath: field]
+        }
     }
 
     static func topicFilters(_ key: String, _ field: Field<[String]>, _ text: String) -> Declaration {
         Declaration(key: key, form: "topic filters with commas between", text: text) { settings, value throws(InvalidValue) in
             settings[keyPath: field] = try TopicFilterList.parse(value)
-        } render: { $0[keyPath: field].joined(separator: ", ") }
+        } render: {
+            $0[keyPath: field].joined(separator: ", ")
+        }
     }
 }

@@ -23,7 +23,8 @@ enum BlockingHTTP {
         defer { _ = close(descriptor) }
         if let address { _ = LoopbackName.with(address, 0) { bind(descriptor, $0, $1) } }
         guard LoopbackName.with("127.0.0.1", port, { connect(descriptor, $0, $1) }) == 0 else { throw BenchError("port \(port) does not answer") }
-        var head = "POST \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
+        var head =
+            "POST \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
         let request = Array((head + "\r\n" + body).utf8)
         guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else { throw BenchError("port \(port) does not listen") }

@@ -36,7 +36,9 @@ struct Footprint: ParsableCommand {
             try box.start()
             let port = box.httpPort
             _ = try loop.flatSubmit {
-                ChatConnections.connect(people[0], peer: people[1].name, port: port, on: loop, prefix: "cold-\(run)").flatMap { sender in sender.value.sendOnce() }
+                ChatConnections.connect(people[0], peer: people[1].name, port: port, on: loop, prefix: "cold-\(run)").flatMap { sender in
+                    sender.value.sendOnce()
+                }
             }.wait()
             coldStart.append(Double(Clock.nanoseconds() - began) / 1e6)
             box.stop()

@@ -122,7 +122,8 @@ final class Mosquitto {
     init(_ path: String, under parent: String) throws {
         self.directory = try ProcFile.makeDirectory(under: parent)
         self.port = try FreePort.find()
-        let settings = "listener \(self.port) 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n"
+        let settings =
+            "listener \(self.port) 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n"
         try ProcFile.put(settings, at: self.directory + "/mosquitto.conf")
         self.process = try ServerProcess(path, ["-c", self.directory + "/mosquitto.conf"], log: self.directory + "/log")
         let deadline = Clock.nanoseconds() + 10_000_000_000

@@ -31,7 +31,8 @@ final class MQTTBenchClient: ChannelInboundHandler {
     static func connect(port: Int, clientID: String, login: MeasuredBox.Person?, on loop: any EventLoop) -> EventLoopFuture<NIOLoopBound<MQTTBenchClient>> {
         let promise = loop.makePromise(of: Void.self)
         let hello = MQTTConnect(
-            version: .v311, clientID: clientID, cleanStart: true, keepAliveSeconds: 0, userName: login?.name, password: login.map { ByteBuffer(string: $0.token) })
+            version: .v311, clientID: clientID, cleanStart: true, keepAliveSeconds: 0, userName: login?.name,
+            password: login.map { ByteBuffer(string: $0.token) })
         let client = NIOLoopBound(MQTTBenchClient(hello, connected: promise), eventLoop: loop)
         let opened = Connecting.open(port: port, from: login?.address, on: loop) { client.value }
         opened.whenFailure { promise.fail($0) }

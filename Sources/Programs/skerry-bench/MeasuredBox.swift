@@ -41,7 +41,8 @@ final class MeasuredBox {
         let process = try ServerProcess(
             self.measure.skerry,
             [
-                "serve", "--data", self.directory + "/data", "--bind", "127.0.0.1", "--http-port", "0", "--mqtt-port", "0", "--https-port", "0", "--mqtts-port", "0",
+                "serve", "--data", self.directory + "/data", "--bind", "127.0.0.1", "--http-port", "0", "--mqtt-port", "0", "--https-port", "0", "--mqtts-port",
+                "0",
                 "--config", self.directory + "/bench.conf",
             ], log: self.directory + "/log")
         self.process = process

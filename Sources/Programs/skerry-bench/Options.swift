@@ -10,7 +10,8 @@ struct Options: ParsableArguments {
 
     func measure() throws -> Measure {
         guard ProcFile.isExecutable(self.skerry) else {
-            throw ValidationError("there is no program \(self.skerry); build it with `swift build -c release --product skerry --static-swift-stdlib`, or name one with --skerry")
+            throw ValidationError(
+                "there is no program \(self.skerry); build it with `swift build -c release --product skerry --static-swift-stdlib`, or name one with --skerry")
         }
         guard (1...600).contains(self.seconds), (1...99).contains(self.runs) else { throw ValidationError("--seconds is 1 to 600, --runs 1 to 99") }
         Machine.raiseOpenFiles()

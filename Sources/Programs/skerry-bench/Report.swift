@@ -56,7 +56,8 @@ struct Report {
             if let target = row.target { text += ", \"target\": \(Self.quote(target))" }
             return text + "}"
         }
-        return "{\n  \"machine\": \(Self.quote(self.machine)),\n  \"program\": \(Self.quote(self.program)),\n  \"figures\": [\n\(rows.joined(separator: ",\n"))\n  ]\n}"
+        return
+            "{\n  \"machine\": \(Self.quote(self.machine)),\n  \"program\": \(Self.quote(self.program)),\n  \"figures\": [\n\(rows.joined(separator: ",\n"))\n  ]\n}"
     }
 
     /// Three digits that matter, thousands apart.

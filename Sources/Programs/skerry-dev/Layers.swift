@@ -15,7 +15,9 @@ enum Layers {
 
     /// What is wrong with `target` using `used`; nil when nothing is, or when it is not ours.
     static func problem(_ target: String, uses used: String, _ targets: [String: String]) -> String? {
-        guard let folder = targets[target], let other = targets[used], let rank = Self.rank(folder), let below = Self.rank(other), below >= rank else { return nil }
+        guard let folder = targets[target], let other = targets[used], let rank = Self.rank(folder), let below = Self.rank(other), below >= rank else {
+            return nil
+        }
         if target == used || Self.exceptions[target]?.contains(used) == true { return nil }
         return "\(target) (\(folder)) uses \(used) (\(other)): a target uses layers below its own only"
     }
@@ -27,7 +29,8 @@ enum Layers {
             word.hasPrefix("@") || ["package", "public", "internal", "fileprivate", "private"].contains(String(word))
         }
         let rest = words.drop { isModifier(Substring($0)) }
-        guard rest.first == "import", let name = rest.dropFirst().first(where: { !["struct", "class", "enum", "protocol", "func", "typealias", "let", "var"].contains(String($0)) })
+        guard rest.first == "import",
+            let name = rest.dropFirst().first(where: { !["struct", "class", "enum", "protocol", "func", "typealias", "let", "var"].contains(String($0)) })
         else { return nil }
         return String(name.split(separator: ".").first ?? "")
     }

@@ -38,7 +38,8 @@ package enum BoxServer {
         try directory.prepare()
         defer { directory.clear() }
         if FileModes.isWritableByAnybody(settings.data) {
-            logger.warning("every user of this machine can replace the box's files: take the right to write from others", metadata: ["data": "\(settings.data)"])
+            logger.warning(
+                "every user of this machine can replace the box's files: take the right to write from others", metadata: ["data": "\(settings.data)"])
         }
 
         let parts = try await BoxParts(settings, store: store, group: group, logger: logger)

@@ -59,14 +59,17 @@ func compact(_ text: String, of path: String) -> String {
     for line in text.split(separator: "\n") {
         let trimmed = line.drop { $0 == " " }
         if isScript, line.count(where: { $0 == "`" }) % 2 != 0 { fail("\(path): a template literal over several lines would lose its indentation") }
-        if isScript ? trimmed.hasPrefix("//") || trimmed.hasPrefix("/**") && trimmed.hasSuffix("*/") : trimmed.hasPrefix("/*") && trimmed.hasSuffix("*/") { continue }
+        if isScript ? trimmed.hasPrefix("//") || trimmed.hasPrefix("/**") && trimmed.hasSuffix("*/") : trimmed.hasPrefix("/*") && trimmed.hasSuffix("*/") {
+            continue
+        }
         if !trimmed.isEmpty { result += trimmed + "\n" }
     }
     return result
 }
 
 guard CommandLine.arguments.count >= 2 else { fail("usage: AssetsTool OUTPUT FILE…") }
-var source = "// Made from the files in Assets by AssetsTool; change those.\nextension Asset {\n    static let files: [(name: String, content: StaticString)] = [\n"
+var source =
+    "// Made from the files in Assets by AssetsTool; change those.\nextension Asset {\n    static let files: [(name: String, content: StaticString)] = [\n"
 for path in CommandLine.arguments.dropFirst(2) {
     let bytes = read(path)
     guard let text = String(validating: bytes, as: UTF8.self) else { fail("\(path) is not UTF-8 text; only text can be embedded") }

@@ -80,7 +80,8 @@ package enum ChatVerb: String, Sendable, CaseIterable {
                 try check.conversation(), before: try check.order(fields.before, "before"), after: try check.order(fields.after, "after"),
                 limit: try check.limit(max: limits.historyPageMax, default: limits.historyPageDefault))
         case .send:
-            return .send(try check.conversation(), cid: try check.cid(), content: try check.content(), replyTo: try check.optionalMessage(fields.replyTo, "replyTo"))
+            return .send(
+                try check.conversation(), cid: try check.cid(), content: try check.content(), replyTo: try check.optionalMessage(fields.replyTo, "replyTo"))
         case .edit: return .edit(try check.message(), text: try check.text(fields.text, "text", max: limits.textBytesMax))
         case .recall: return .recall(try check.message())
         case .react:

@@ -20,7 +20,8 @@ import Testing
         try await client.say(#"{"t":"hello","id":1,"d":{"token":"\#(alice.token)","device":"phone"}}"#)
         let reply = try #require(await client.heardTexts().first)
         for part in [
-            #"{"id":1,"d":{"#, #""user":"\#(alice.user)""#, #""name":"alice""#, #""role":"user""#, #""box":"\#(Sample.box)""#, #""heartbeat":25"#, #""maxFrame":65536"#,
+            #"{"id":1,"d":{"#, #""user":"\#(alice.user)""#, #""name":"alice""#, #""role":"user""#, #""box":"\#(Sample.box)""#, #""heartbeat":25"#,
+            #""maxFrame":65536"#,
             #""sync":"reset""#, #""live":""#, #""features":["#, #""limits":{"#, #""device":""#, #""time":""#,
         ] { #expect(reply.contains(part), "\(part) in \(reply)") }
         #expect(world.node.online.sessions.map(\.client) == ["phone"])
@@ -40,10 +41,13 @@ import Testing
         #expect(await second.heardTexts().contains { $0.contains("\"sync\":\"\(answer)\"") })
     }
 
-    @Test("what is not a hello with a good token ends the connection with the reason", arguments: [
-        (#"{"t":"ping","id":4}"#, 4401, "unauthenticated"), (#"{"t":"hello","id":4,"d":{}}"#, 4401, "unauthenticated"), (#"{"t":"hello","id":4}"#, 4401, "unauthenticated"),
-        (#"{"t":"hello","id":4,"d":{"token":"wrong"}}"#, 4401, "unauthenticated"),
-    ])
+    @Test(
+        "what is not a hello with a good token ends the connection with the reason",
+        arguments: [
+            (#"{"t":"ping","id":4}"#, 4401, "unauthenticated"), (#"{"t":"hello","id":4,"d":{}}"#, 4401, "unauthenticated"),
+            (#"{"t":"hello","id":4}"#, 4401, "unauthenticated"),
+            (#"{"t":"hello","id":4,"d":{"token":"wrong"}}"#, 4401, "unauthenticated"),
+        ])
     func badHello(_ text: String, _ code: Int, _ error: String) async throws {
         let world = ChatWorld()
         let client = try await world.connect()
@@ -114,7 +118,10 @@ import Testing
         let world = ChatWorld()
         let alice = try await world.person("alice")
         let client = try await world.connect(as: alice.token)
-        let bad: [ClientFrame] = [.text("x"), .text("[]"), .text("{"), .binary([1]), .text(""), .text("\"t\""), .text("{}"), .text("{\"t\":1}"), .text(String(repeating: "[", count: 50))]
+        let bad: [ClientFrame] = [
+            .text("x"), .text("[]"), .text("{"), .binary([1]), .text(""), .text("\"t\""), .text("{}"), .text("{\"t\":1}"),
+            .text(String(repeating: "[", count: 50)),
+        ]
         for frame in bad { try await client.send(frame) }
         let answers = await client.heardTexts()
         #expect(answers.count == 9)
@@ -126,9 +133,12 @@ import Testing
         #expect(await client.closeCode() == 4400)
     }
 
-    @Test("a request that is wrong inside is answered under its id and does not count as a bad frame", arguments: [
-        #"{"t":"send","id":9,"d":{"conv":5}}"#, #"{"t":"nonsense","id":9}"#, #"{"t":"send","id":9,"d":{}}"#, #"{"t":"hello","id":9,"d":{"token":"x"}}"#, #"{"t":"sync","id":9,"d":{"limit":501}}"#,
-    ])
+    @Test(
+        "a request that is wrong inside is answered under its id and does not count as a bad frame",
+        arguments: [
+            #"{"t":"send","id":9,"d":{"conv":5}}"#, #"{"t":"nonsense","id":9}"#, #"{"t":"send","id":9,"d":{}}"#, #"{"t":"hello","id":9,"d":{"token":"x"}}"#,
+            #"{"t":"sync","id":9,"d":{"limit":501}}"#,
+        ])
     func badRequest(_ text: String) async throws {
         let world = ChatWorld()
         let alice = try await world.person("alice")
@@ -168,7 +178,9 @@ import Testing
     func pushed() async throws {
         let world = ChatWorld()
         let (alice, bob) = (try await world.person("alice"), try await world.person("bob"))
-        let (phone, laptop, other) = (try await world.connect(as: alice.token), try await world.connect(as: alice.token), try await world.connect(as: bob.token))
+        let (phone, laptop, other) = (
+            try await world.connect(as: alice.token), try await world.connect(as: alice.token), try await world.connect(as: bob.token)
+        )
         try await phone.say(#"{"t":"send","id":2,"d":{"conv":"@bob","cid":"c1","kind":"text","text":"hi"}}"#)
         for client in [phone, laptop, other] {
             #expect(await client.heardTexts().contains { $0.hasPrefix(#"{"t":"msg","d":{"#) && $0.contains(#""text":"hi""#) && $0.contains(#""cursor":""#) })
@@ -270,7 +282,9 @@ import Testing
         try await client.setStuck(true)
         func push(_ count: Int, isEphemeral: Bool) async {
             let frame = ByteBuffer(repeating: UInt8(ascii: " "), count: 1_000)
-            for _ in 0..<count { world.node.publish([.push(ChatPush(audience: [alice.user, bob.user], conversation: nil, frame: frame, isEphemeral: isEphemeral))]) }
+            for _ in 0..<count {
+                world.node.publish([.push(ChatPush(audience: [alice.user, bob.user], conversation: nil, frame: frame, isEphemeral: isEphemeral))])
+            }
             await world.loop.run()
         }
         await push(5, isEphemeral: true)
@@ -310,7 +324,9 @@ import Testing
         let client = try await world.connect(as: alice.token)
         try await client.setStuck(true)
         for _ in 0..<3 {
-            world.node.publish([.push(ChatPush(audience: [alice.user], conversation: nil, frame: ByteBuffer(repeating: 0x20, count: 2_000), isEphemeral: false))])
+            world.node.publish([
+                .push(ChatPush(audience: [alice.user], conversation: nil, frame: ByteBuffer(repeating: 0x20, count: 2_000), isEphemeral: false))
+            ])
             await world.loop.run()
         }
         await client.pass(6)

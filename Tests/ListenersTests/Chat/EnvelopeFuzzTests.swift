@@ -10,7 +10,8 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct EnvelopeFuzzTests {
     private static let templates = [
         #"{"t":"ping","id":1}"#, #"{"t":"sync","id":2,"d":{"since":"x","limit":10}}"#, #"{"t":"history","id":3,"d":{"conv":"@bob","limit":5}}"#,
-        #"{"t":"send","id":4,"d":{"conv":"@bob","cid":"c1","kind":"text","text":"hello"}}"#, #"{"t":"create","id":5,"d":{"type":"group","title":"x","members":["@bob"],"cid":"g"}}"#,
+        #"{"t":"send","id":4,"d":{"conv":"@bob","cid":"c1","kind":"text","text":"hello"}}"#,
+        #"{"t":"create","id":5,"d":{"type":"group","title":"x","members":["@bob"],"cid":"g"}}"#,
         #"{"t":"react","id":6,"d":{"mid":"00000000000000000000000000","emoji":"x","on":true}}"#, #"{"t":"receipt","id":7,"d":{"conv":"@bob","read":"0"}}"#,
         #"{"t":"presence","id":8,"d":{"users":["@bob","@carol"]}}"#, #"{"t":"typing","id":9,"d":{"conv":"@bob"}}"#,
         #"{"t":"send","id":10,"d":{"conv":"@bob","cid":"c2","kind":"location","lat":1.5,"lon":-2e3}}"#, #"{"t":"users","id":11,"d":{"q":"b","after":"x"}}"#,
@@ -31,7 +32,8 @@ import Testing
         return String(characters)
     }
 
-    @Test("every frame, however damaged, is answered once, until ten bad ones in a row end the connection", arguments: [1, 2, UInt64.random(in: 0...UInt64.max)])
+    @Test(
+        "every frame, however damaged, is answered once, until ten bad ones in a row end the connection", arguments: [1, 2, UInt64.random(in: 0...UInt64.max)])
     func fuzz(_ seed: UInt64) async throws {
         var random = SeededRandom(seed: seed)
         let world = ChatWorld()

@@ -35,7 +35,8 @@ final class TestPort: Sendable {
         router.get("/fail") { _, _ -> String in throw CancellationError() }
         router.post("/size") { request, _ in "\(try await request.body.collect(upTo: 1_000).readableBytes)" }
         let responder = HTTPAnswers.responder(
-            router.buildResponder(), upgradePaths: ["/v1/ws"], clock: NodeClock(wall: { 1_700_000_000_000 }, monotonic: { 0 }), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            router.buildResponder(), upgradePaths: ["/v1/ws"], clock: NodeClock(wall: { 1_700_000_000_000 }, monotonic: { 0 }),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         self.group = group
         self.box = box
         self.port = try await HTTPPort.bind(
@@ -101,9 +102,11 @@ final class TestPort: Sendable {
         }
     }
 
-    @Test("a WebSocket's address asked without a handshake, or on a connection in use, says 426", arguments: [
-        ["GET /v1/ws HTTP/1.1\r\nHost: x\r\n\r\n"], ["GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", HandshakeTests.request()],
-    ])
+    @Test(
+        "a WebSocket's address asked without a handshake, or on a connection in use, says 426",
+        arguments: [
+            ["GET /v1/ws HTTP/1.1\r\nHost: x\r\n\r\n"], ["GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", HandshakeTests.request()],
+        ])
     func upgradeRequired(_ requests: [String]) async throws {
         try await TestPort.with { port in
             let client = try await port.connect()
@@ -117,7 +120,9 @@ final class TestPort: Sendable {
         }
     }
 
-    @Test("what is not HTTP gets 400 and the end", arguments: ["\u{16}\u{3}\u{1}\u{2}\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/1.1\r\nHost x\r\n\r\n", "GET / SMTP/1.1\r\nHost: x\r\n\r\n"])
+    @Test(
+        "what is not HTTP gets 400 and the end",
+        arguments: ["\u{16}\u{3}\u{1}\u{2}\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/1.1\r\nHost x\r\n\r\n", "GET / SMTP/1.1\r\nHost: x\r\n\r\n"])
     func malformed(_ text: String) async throws {
         try await TestPort.with { port in
             let client = try await port.connect()
@@ -127,9 +132,12 @@ final class TestPort: Sendable {
         }
     }
 
-    @Test("headers over the bounds get 431 and the end", arguments: [
-        "X: " + String(repeating: "y", count: 20_000), (0..<200).map { "X-\($0): y" }.joined(separator: "\r\n"), (0..<40).map { "X-\($0): " + String(repeating: "y", count: 1_000) }.joined(separator: "\r\n"),
-    ])
+    @Test(
+        "headers over the bounds get 431 and the end",
+        arguments: [
+            "X: " + String(repeating: "y", count: 20_000), (0..<200).map { "X-\($0): y" }.joined(separator: "\r\n"),
+            (0..<40).map { "X-\($0): " + String(repeating: "y", count: 1_000) }.joined(separator: "\r\n"),
+        ])
     func longHeaders(_ headers: String) async throws {
         try await TestPort.with { port in
             let client = try await port.connect()
@@ -140,10 +148,13 @@ final class TestPort: Sendable {
         }
     }
 
-    @Test("a request has one Host, unless it is older than the rule; what follows a refused one is not read", arguments: [
-        ("GET /hello HTTP/1.1\r\n\r\n", 400), ("GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400), ("GET /hello HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400),
-        ("GET /hello HTTP/1.0\r\n\r\n", 200),
-    ])
+    @Test(
+        "a request has one Host, unless it is older than the rule; what follows a refused one is not read",
+        arguments: [
+            ("GET /hello HTTP/1.1\r\n\r\n", 400), ("GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            ("GET /hello HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+            ("GET /hello HTTP/1.0\r\n\r\n", 200),
+        ])
     func oneHost(_ request: String, _ status: Int) async throws {
         try await TestPort.with { port in
             let client = try await port.connect()
@@ -165,7 +176,9 @@ final class TestPort: Sendable {
         }
     }
 
-    @Test("a client that wants the end gets it however it writes that", arguments: ["HTTP/1.1\r\nConnection: Close", "HTTP/1.0", "HTTP/1.1\r\nConnection: foo, close"])
+    @Test(
+        "a client that wants the end gets it however it writes that",
+        arguments: ["HTTP/1.1\r\nConnection: Close", "HTTP/1.0", "HTTP/1.1\r\nConnection: foo, close"])
     func closing(_ version: String) async throws {
         try await TestPort.with { port in
             let client = try await port.connect()

@@ -14,7 +14,13 @@ import Testing
     // MARK: Packets as bytes, written by hand
 
     static func connect(_ version: UInt8, id: String = "c", flags: UInt8 = 2, tail: [UInt8] = []) -> [UInt8] {
-        let body = [0, 4] + Array("MQTT".utf8) + [version, flags, 0, 0] + (version == 5 ? [0] : []) + [0, UInt8(id.utf8.count)] + Array(id.utf8) + tail
+        var body: [UInt8] = [0, 4]
+        body += "MQTT".utf8
+        body += [version, flags, 0, 0]
+        if version == 5 { body.append(0) }
+        body += [0, UInt8(id.utf8.count)]
+        body += id.utf8
+        body += tail
         return [0x10, UInt8(body.count)] + body
     }
     static let ping: [UInt8] = [0xC0, 0]

@@ -18,9 +18,10 @@ import Testing
         try await Self.with { group, limiter in
             let first = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { _ in }
             #expect(first.port > 0)
-            let error = try #require(await #expect(throws: ListenError.self) {
-                _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: first.port), group: group, limiter: limiter) { _ in }
-            })
+            let error = try #require(
+                await #expect(throws: ListenError.self) {
+                    _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: first.port), group: group, limiter: limiter) { _ in }
+                })
             #expect(error.description.contains("mqtt cannot listen on 127.0.0.1 port \(first.port)"))
             #expect(error.description.contains("in use"))
             await first.close(grace: .zero)
@@ -30,9 +31,10 @@ import Testing
     @Test("an address the box does not have, or that is none, is refused in words", arguments: ["192.0.2.1", "box.local", ""])
     func badAddress(_ address: String) async throws {
         try await Self.with { group, limiter in
-            let error = try #require(await #expect(throws: ListenError.self) {
-                _ = try await SocketListener.bind(.init(kind: "http", address: address, port: 0), group: group, limiter: limiter) { _ in }
-            })
+            let error = try #require(
+                await #expect(throws: ListenError.self) {
+                    _ = try await SocketListener.bind(.init(kind: "http", address: address, port: 0), group: group, limiter: limiter) { _ in }
+                })
             #expect(error.description.contains(address == "192.0.2.1" ? "does not have that address" : "not an IP address"))
         }
     }
@@ -42,7 +44,8 @@ import Testing
         try await Self.with { group, limiter in
             let first = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { _ in }
             let second = try await SocketListener.bind(
-                .init(kind: "mqtt", address: "127.0.0.1", port: 0, portHint: first.port), group: group, limiter: limiter) { _ in }
+                .init(kind: "mqtt", address: "127.0.0.1", port: 0, portHint: first.port), group: group, limiter: limiter
+            ) { _ in }
             #expect(second.port != first.port)
             #expect((first.port...first.port + 100).contains(second.port) || first.port > 65_000)
             await second.close(grace: .zero)
@@ -54,7 +57,9 @@ import Testing
     func version6() async throws {
         try await Self.with { group, limiter in
             guard (try? SocketAddress(ipAddress: "::1", port: 0)) != nil else { return }
-            guard let listener = try? await SocketListener.bind(.init(kind: "http", address: "::1", port: 0), group: group, limiter: limiter, initializer: { _ in })
+            guard
+                let listener = try? await SocketListener.bind(
+                    .init(kind: "http", address: "::1", port: 0), group: group, limiter: limiter, initializer: { _ in })
             else { return }
             #expect(listener.port > 0)
             await listener.close(grace: .zero)

@@ -124,7 +124,9 @@ final class StuckSocket: ChannelDuplexHandler {
         #expect(place.sent() == [ServerFrame(first: 0x8A, payload: [1, 2]), ServerFrame(first: 0x8A, payload: [])])
     }
 
-    @Test("a close frame is answered with its code, then our side closes", arguments: [(1000, [0x03, 0xE8]), (4321, [0x10, 0xE1]), (nil, [])] as [(UInt16?, [UInt8])])
+    @Test(
+        "a close frame is answered with its code, then our side closes",
+        arguments: [(1000, [0x03, 0xE8]), (4321, [0x10, 0xE1]), (nil, [])] as [(UInt16?, [UInt8])])
     func closeByClient(_ code: UInt16?, _ payload: [UInt8]) throws {
         let place = try Place()
         try place.receive(.close(code), .text("late"))
@@ -135,7 +137,9 @@ final class StuckSocket: ChannelDuplexHandler {
         #expect(!place.channel.isActive && place.application.closed == 1)
     }
 
-    @Test("a broken rule is answered with its code, then our side closes", arguments: [(ClientFrame(0x83), 1002), (ClientFrame(0x81, [0xFF]), 1007), (ClientFrame.binary([UInt8](repeating: 0, count: 1_001)), 1009)])
+    @Test(
+        "a broken rule is answered with its code, then our side closes",
+        arguments: [(ClientFrame(0x83), 1002), (ClientFrame(0x81, [0xFF]), 1007), (ClientFrame.binary([UInt8](repeating: 0, count: 1_001)), 1009)])
     func violation(_ frame: ClientFrame, _ code: Int) throws {
         let place = try Place()
         try place.receive(.text("fine"), frame, .text("late"))

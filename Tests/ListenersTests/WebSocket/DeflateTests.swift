@@ -15,7 +15,10 @@ import Testing
         ("permessage-deflate; client_max_window_bits=10", "permessage-deflate; client_max_window_bits=10"),
         ("permessage-deflate; server_max_window_bits=9", "permessage-deflate; server_max_window_bits=9"),
         ("permessage-deflate; server_max_window_bits=\"12\"", "permessage-deflate; server_max_window_bits=12"),
-        ("permessage-deflate; server_no_context_takeover; client_no_context_takeover", "permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
+        (
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+        ),
         ("x-webkit-deflate-frame, permessage-deflate", "permessage-deflate"),
         ("permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=15", "permessage-deflate"),
         ("permessage-deflate; unknown, permessage-deflate; server_no_context_takeover", "permessage-deflate; server_no_context_takeover"),
@@ -26,18 +29,23 @@ import Testing
         #expect(Self.agreement(offer)?.header == answer)
     }
 
-    @Test("an offer that cannot be met is declined, not an error", arguments: [
-        "", "permessage-bzip2", "permessage-deflate; server_max_window_bits", "permessage-deflate; server_max_window_bits=7", "permessage-deflate; server_max_window_bits=16",
-        "permessage-deflate; server_max_window_bits=08", "permessage-deflate; client_max_window_bits=1", "permessage-deflate; server_no_context_takeover=1",
-        "permessage-deflate; server_no_context_takeover; server_no_context_takeover", "permessage-deflate; foo=bar", "permessage-deflate; server_max_window_bits=+9",
-    ])
+    @Test(
+        "an offer that cannot be met is declined, not an error",
+        arguments: [
+            "", "permessage-bzip2", "permessage-deflate; server_max_window_bits", "permessage-deflate; server_max_window_bits=7",
+            "permessage-deflate; server_max_window_bits=16",
+            "permessage-deflate; server_max_window_bits=08", "permessage-deflate; client_max_window_bits=1", "permessage-deflate; server_no_context_takeover=1",
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover", "permessage-deflate; foo=bar",
+            "permessage-deflate; server_max_window_bits=+9",
+        ])
     func declined(_ offer: String) {
         #expect(Self.agreement(offer) == nil)
     }
 
     @Test("unless wished otherwise the box demands that nothing is kept between messages")
     func forgets() {
-        #expect(Self.agreement("permessage-deflate", keepsContext: false)?.header == "permessage-deflate; server_no_context_takeover; client_no_context_takeover")
+        #expect(
+            Self.agreement("permessage-deflate", keepsContext: false)?.header == "permessage-deflate; server_no_context_takeover; client_no_context_takeover")
     }
 
     // MARK: - Data
@@ -88,7 +96,8 @@ import Testing
                 var bytes = ByteBuffer(bytes: [byte])
                 while let event = machine.receive(&bytes) { events.append(event) }
             }
-            #expect(events == [.ping(ByteBuffer(bytes: [1])), .message(WebSocketMessage(isText: true, payload: ByteBuffer(bytes: Self.text)))], "round \(round)")
+            #expect(
+                events == [.ping(ByteBuffer(bytes: [1])), .message(WebSocketMessage(isText: true, payload: ByteBuffer(bytes: Self.text)))], "round \(round)")
             var out = ByteBuffer()
             machine.write(WebSocketMessage(isText: true, payload: ByteBuffer(bytes: Self.text)), into: &out)
             let frame = try #require(ServerFrame.read(&out).first)

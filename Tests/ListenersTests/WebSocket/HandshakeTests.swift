@@ -39,13 +39,15 @@ import Testing
         #expect(answer.text.hasSuffix("\r\n\r\n"))
     }
 
-    @Test("header names and tokens are read without regard to case, lists over several lines", arguments: [
-        Self.request(without: ["upgrade", "connection"], with: ["UPGRADE: WebSocket", "connection: UPGRADE"]),
-        Self.request(without: ["connection"], with: ["Connection: keep-alive", "Connection: upgrade"]),
-        Self.request(without: ["sec-websocket-protocol"], with: ["Sec-WebSocket-Protocol: other, skerry.v1.json"]),
-        Self.request(without: ["sec-websocket-protocol"], with: ["sec-websocket-protocol:other", "sec-websocket-protocol:skerry.v1.json\t "]),
-        Self.request("/v1/ws?x=1"),
-    ])
+    @Test(
+        "header names and tokens are read without regard to case, lists over several lines",
+        arguments: [
+            Self.request(without: ["upgrade", "connection"], with: ["UPGRADE: WebSocket", "connection: UPGRADE"]),
+            Self.request(without: ["connection"], with: ["Connection: keep-alive", "Connection: upgrade"]),
+            Self.request(without: ["sec-websocket-protocol"], with: ["Sec-WebSocket-Protocol: other, skerry.v1.json"]),
+            Self.request(without: ["sec-websocket-protocol"], with: ["sec-websocket-protocol:other", "sec-websocket-protocol:skerry.v1.json\t "]),
+            Self.request("/v1/ws?x=1"),
+        ])
     func lenient(_ request: String) {
         #expect(Self.response(request)?.status == 101)
     }
@@ -103,10 +105,12 @@ import Testing
     }
 
     static let pages: [(String, String, Bool)] = [
-        ("http://box.local:8080", "box.local:8080", true), ("https://box.local:8080", "box.local:8080", true), ("http://BOX.local:8080", "box.LOCAL:8080", true),
+        ("http://box.local:8080", "box.local:8080", true), ("https://box.local:8080", "box.local:8080", true),
+        ("http://BOX.local:8080", "box.LOCAL:8080", true),
         ("http://box.local", "box.local", true), ("http://box.local", "box.local:80", true), ("https://box.local", "box.local:443", true),
         ("https://box.local:443", "box.local", true), ("http://[::1]:8080", "[::1]:8080", true), ("http://box.local", "box.local:8080", false),
-        ("http://box.local:8081", "box.local:8080", false), ("https://box.local", "box.local:80", false), ("http://box.local.evil:8080", "box.local:8080", false),
+        ("http://box.local:8081", "box.local:8080", false), ("https://box.local", "box.local:80", false),
+        ("http://box.local.evil:8080", "box.local:8080", false),
         ("http://evil", "", false), ("http://", "", false), ("null", "null", false), ("file://", "", false), ("ftp://box", "box", false),
         ("http://box.local:8080/", "box.local:8080", false),
     ]
@@ -132,7 +136,8 @@ import Testing
     }
 
     static let base64s: [(String, Int?)] = [
-        ("", 0), ("Zg==", 1), ("Zm8=", 2), ("Zm9v", 3), ("Zh==", nil), ("Zm9=", nil), ("Zg=", nil), ("Z===", nil), ("Zm9v====", nil), ("Z=g=", nil), ("Zm-_", nil), ("Zm 9", nil),
+        ("", 0), ("Zg==", 1), ("Zm8=", 2), ("Zm9v", 3), ("Zh==", nil), ("Zm9=", nil), ("Zg=", nil), ("Z===", nil), ("Zm9v====", nil), ("Z=g=", nil),
+        ("Zm-_", nil), ("Zm 9", nil),
     ]
 
     @Test("base64 is known by its one spelling", arguments: base64s)
@@ -140,7 +145,9 @@ import Testing
         #expect(Base64.decodedCount(text) == count)
     }
 
-    static let vectors: [(String, String)] = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")]
+    static let vectors: [(String, String)] = [
+        ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+    ]
 
     @Test("base64 is written as RFC 4648 §10 says", arguments: vectors)
     func base64Written(_ text: String, _ encoded: String) {

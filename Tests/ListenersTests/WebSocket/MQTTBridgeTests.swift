@@ -63,7 +63,9 @@ import Testing
         #expect(place.sent() == [ServerFrame(first: 0x82, payload: [1, 2]), ServerFrame(first: 0x82, payload: [UInt8](repeating: 7, count: 300))])
     }
 
-    @Test("text is refused with 1003, a broken rule with its code; nothing of it reaches MQTT", arguments: [(ClientFrame.text("x"), 1003), (ClientFrame(0x83), 1002), (ClientFrame(0x82, [1], mask: nil), 1002)])
+    @Test(
+        "text is refused with 1003, a broken rule with its code; nothing of it reaches MQTT",
+        arguments: [(ClientFrame.text("x"), 1003), (ClientFrame(0x83), 1002), (ClientFrame(0x82, [1], mask: nil), 1002)])
     func refused(_ frame: ClientFrame, _ code: Int) throws {
         let place = try Place()
         try place.receive([frame, ClientFrame.binary([1])].bytes)

@@ -21,9 +21,14 @@ import Testing
         Right(testDescription: "an empty binary message", frames: [.binary([])], events: [message([])]),
         Right(testDescription: "text of 125 bytes", frames: [.text(String(repeating: "a", count: 125))], events: [message(String(repeating: "a", count: 125))]),
         Right(testDescription: "text of 126 bytes", frames: [.text(String(repeating: "a", count: 126))], events: [message(String(repeating: "a", count: 126))]),
-        Right(testDescription: "text of 65535 bytes", frames: [.text(String(repeating: "a", count: 65_535))], events: [message(String(repeating: "a", count: 65_535))]),
-        Right(testDescription: "text of 65536 bytes", frames: [.text(String(repeating: "a", count: 65_536))], events: [message(String(repeating: "a", count: 65_536))]),
-        Right(testDescription: "a ping of 125 bytes", frames: [.ping([UInt8](repeating: 7, count: 125))], events: [.ping(ByteBuffer(repeating: 7, count: 125))]),
+        Right(
+            testDescription: "text of 65535 bytes", frames: [.text(String(repeating: "a", count: 65_535))],
+            events: [message(String(repeating: "a", count: 65_535))]),
+        Right(
+            testDescription: "text of 65536 bytes", frames: [.text(String(repeating: "a", count: 65_536))],
+            events: [message(String(repeating: "a", count: 65_536))]),
+        Right(
+            testDescription: "a ping of 125 bytes", frames: [.ping([UInt8](repeating: 7, count: 125))], events: [.ping(ByteBuffer(repeating: 7, count: 125))]),
         Right(testDescription: "a pong nobody asked for", frames: [.pong([1]), .text("x")], events: [.pong(ByteBuffer(bytes: [1])), message("x")]),
         Right(
             testDescription: "a message in three frames, the middle one empty",
@@ -51,7 +56,9 @@ import Testing
         let bytes = right.frames.bytes
         #expect(events([bytes]) == right.events)
         #expect(events(bytes.count > 2_000 ? [Array(bytes.prefix(1_000)), Array(bytes.dropFirst(1_000))] : bytes.map { [$0] }) == right.events)
-        for cut in 0...min(bytes.count, bytes.count > 2_000 ? 20 : 300) { #expect(events([Array(bytes[..<cut]), Array(bytes[cut...])]) == right.events, "cut at \(cut)") }
+        for cut in 0...min(bytes.count, bytes.count > 2_000 ? 20 : 300) {
+            #expect(events([Array(bytes[..<cut]), Array(bytes[cut...])]) == right.events, "cut at \(cut)")
+        }
     }
 
     // MARK: - What is wrong
@@ -94,11 +101,14 @@ import Testing
             Wrong("surrogate cut by a fragment", [ClientFrame(0x01, [0xED]), .more([0xA0, 0x80], isFinal: false)], 1007, knownAfter: 7 + 7),
             Wrong("a message over the limit", [.binary([UInt8](repeating: 0, count: 1_001))], 1009, knownAfter: 8),
             Wrong(
-                "fragments over the limit together", [.binary([UInt8](repeating: 0, count: 600), isFinal: false), .more([UInt8](repeating: 0, count: 401), isFinal: true)],
+                "fragments over the limit together",
+                [.binary([UInt8](repeating: 0, count: 600), isFinal: false), .more([UInt8](repeating: 0, count: 401), isFinal: true)],
                 1009, knownAfter: 608 + 8),
             Wrong("a length of exabytes", [ClientFrame(0x82, [], lengthBytes: [127, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])], 1009, knownAfter: 14),
         ]
-        + [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535].map { (code: UInt16) in Wrong("close code \(code)", [.close(code)], knownAfter: 8) }
+        + [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535].map { (code: UInt16) in
+            Wrong("close code \(code)", [.close(code)], knownAfter: 8)
+        }
 
     @Test("what RFC 6455 forbids is refused with its code, at the byte that makes it certain and not before", arguments: wrong)
     func refused(_ wrong: Wrong) {
@@ -111,7 +121,8 @@ import Testing
         #expect(before.allSatisfy { $0.violationCode == nil }, "not known earlier")
     }
 
-    @Test("close codes a peer may send are accepted", arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
+    @Test(
+        "close codes a peer may send are accepted", arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
     func closeCodes(_ code: UInt16) {
         #expect(events([ClientFrame.close(code).bytes]) == [.close(WebSocketCloseCode(rawValue: code), reason: "")])
     }
@@ -123,7 +134,10 @@ import Testing
 
     @Test("a message of exactly the limit passes")
     func limit() {
-        #expect(events([ClientFrame.binary([UInt8](repeating: 1, count: 1_000)).bytes], delivery: .messages(bytesMax: 1_000)) == [Self.message([UInt8](repeating: 1, count: 1_000))])
+        #expect(
+            events([ClientFrame.binary([UInt8](repeating: 1, count: 1_000)).bytes], delivery: .messages(bytesMax: 1_000)) == [
+                Self.message([UInt8](repeating: 1, count: 1_000))
+            ])
     }
 
     @Test("asked for pieces, payload comes as it arrives and without a limit")

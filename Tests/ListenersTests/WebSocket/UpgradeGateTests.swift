@@ -20,7 +20,9 @@ import Testing
         let gate: UpgradeGate
 
         init(bounds: UpgradeGate.Bounds = UpgradeGate.Bounds()) throws {
-            let (webSocket, http) = (NIOLoopBound(self.webSocket, eventLoop: self.channel.eventLoop), NIOLoopBound(self.http, eventLoop: self.channel.eventLoop))
+            let (webSocket, http) = (
+                NIOLoopBound(self.webSocket, eventLoop: self.channel.eventLoop), NIOLoopBound(self.http, eventLoop: self.channel.eventLoop)
+            )
             let route = WebSocketRoute(path: "/v1/ws", subprotocols: ["skerry.v1.json"], origins: .any) { _, _ in [webSocket.value] }
             self.gate = UpgradeGate(routes: [route], bounds: bounds) { try $0.pipeline.syncOperations.addHandler(http.value) }
             try self.channel.pipeline.syncOperations.addHandler(self.gate)
@@ -51,7 +53,8 @@ import Testing
     @Test(
         "everything else reaches the HTTP handlers as it came, however it is cut",
         arguments: [
-            "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", "GET /\nHost: x\n\n", "\u{16}\u{3}\u{1}", "get / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", "GET /\nHost: x\n\n", "\u{16}\u{3}\u{1}",
+            "get / HTTP/1.1\r\n\r\n",
             HandshakeTests.request(method: "POST"), "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + HandshakeTests.request(),
         ])
     func passedOn(_ text: String) throws {

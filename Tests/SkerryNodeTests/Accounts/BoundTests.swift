@@ -90,7 +90,9 @@ import Testing
         limits.commitQueueMax = 1
         let world = AccountWorld(limits: limits, .manual)
         // The first job is taken up by the writer, which waits for `step`; it is the queue's one place.
-        world.node.commits.submit(loop: nil) { _ in } completion: { _ in }
+        world.node.commits.submit(loop: nil) { _ in
+        } completion: { _ in
+        }
         #expect(await world.code { _ = try await world.accounts.openClaim() } == .busy)
     }
 }

@@ -76,16 +76,25 @@ struct RefusalLogTests {
         }
         let home = ["address": "192.168.1.10"]
         let password = ["by": "password", "reason": "unauthenticated"].merging(home) { a, _ in a }
-        #expect(await refused { _ = try await accounts.login(name: "ADA", password: "my secret word", device: nil, address: world.home) } == password.merging(["name": "ada"]) { a, _ in a })
+        #expect(
+            await refused { _ = try await accounts.login(name: "ADA", password: "my secret word", device: nil, address: world.home) }
+                == password.merging(["name": "ada"]) { a, _ in a })
         #expect(await refused { _ = try await accounts.login(name: "hunter2", password: "x", device: nil, address: world.home) } == password)
-        #expect(await refused { _ = try await accounts.authenticate(token: "sk_nonsense", address: world.home) } == ["by": "token", "reason": "unauthenticated"].merging(home) { a, _ in a })
-        #expect(await refused { _ = try await accounts.checkInvite(token: "si_nonsense", address: world.home) } == ["by": "link", "reason": "not_found"].merging(home) { a, _ in a })
+        #expect(
+            await refused { _ = try await accounts.authenticate(token: "sk_nonsense", address: world.home) }
+                == ["by": "token", "reason": "unauthenticated"].merging(home) { a, _ in a })
+        #expect(
+            await refused { _ = try await accounts.checkInvite(token: "si_nonsense", address: world.home) }
+                == ["by": "link", "reason": "not_found"].merging(home) { a, _ in a })
         _ = try await accounts.createUser(name: "bob", password: AccountWorld.password, role: .user, by: .console)
         try await accounts.lock(.name(key: "bob"), by: .console)
-        #expect(await refused { _ = try await accounts.login(name: "bob", password: AccountWorld.password, device: nil, address: world.home) }?["reason"] == "forbidden")
+        #expect(
+            await refused { _ = try await accounts.login(name: "bob", password: AccountWorld.password, device: nil, address: world.home) }?["reason"]
+                == "forbidden")
         for _ in 0..<20 { _ = try? await accounts.login(name: "ada", password: "wrong", device: nil, address: world.elsewhere) }
         hand.pass(10_000)
-        #expect(await refused { _ = try await accounts.login(name: "ada", password: "wrong", device: nil, address: world.elsewhere) }?["reason"] == "rate_limited")
+        #expect(
+            await refused { _ = try await accounts.login(name: "ada", password: "wrong", device: nil, address: world.elsewhere) }?["reason"] == "rate_limited")
         let text = "\(lines.all)"
         for secret in ["secret", "hunter2", "nonsense", "correct", "wrong"] { #expect(!text.contains(secret)) }
     }

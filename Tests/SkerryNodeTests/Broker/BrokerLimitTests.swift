@@ -213,7 +213,10 @@ struct BrokerLimitTests {
     func ownTopics() async throws {
         let world = try await BrokerWorld.open()
         let user = try await world.client("u", user: "ann")
-        #expect(try await user.subscribe("$SYS/#", "$SYS/broker/version", "fed/#", "fed/1/x", "v1/#", "v1/dev/1/x", "v1/me/+", "$share/g/v1/me/in").allSatisfy { $0 == .notAuthorized })
+        #expect(
+            try await user.subscribe("$SYS/#", "$SYS/broker/version", "fed/#", "fed/1/x", "v1/#", "v1/dev/1/x", "v1/me/+", "$share/g/v1/me/in").allSatisfy {
+                $0 == .notAuthorized
+            })
         for (index, topic) in ["$SYS/x", "$share/g/x", "fed/1", "v1", "v1/x", "v1/me/in", "v1/c/@bob/msg"].enumerated() {
             #expect(try await user.publish(topic, "x", id: UInt16(index + 1)).reason == .notAuthorized, "\(topic)")
         }

@@ -163,7 +163,14 @@ struct BrokerRoutingTests {
         #expect(got.map(\.text) == ["1", "2", "3"])
         #expect(got.map { $0.topic?.text } == ["long/topic", nil, "other"])
         #expect(got.map(\.properties.topicAlias) == [1, 1, nil])
-        await publisher.say(.publish(try { var publish = try MQTTPublish("x", "4"); publish.topic = nil; publish.properties.topicAlias = 9; return publish }()))
+        await publisher.say(
+            .publish(
+                try {
+                    var publish = try MQTTPublish("x", "4")
+                    publish.topic = nil
+                    publish.properties.topicAlias = 9
+                    return publish
+                }()))
         #expect(publisher.take() == [.disconnect(MQTTDisconnect(.protocolError, properties: publisher.reason("The topic alias stands for no topic.")))])
         #expect(publisher.isClosed)
     }

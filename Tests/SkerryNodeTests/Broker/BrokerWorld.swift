@@ -58,7 +58,8 @@ final class BrokerWorld: Sendable {
         ) {
             let user = TestBox.userID(name)
             let caller = Caller(user: user, name: name, role: name == "root" && secret == "pw" ? .admin : .user, device: DeviceID(user.value))
-            let result: Result<Caller, SkerryError> = secret == "pw" || secret == "demoted" ? .success(caller) : .failure(SkerryError(.unauthenticated, "Wrong."))
+            let result: Result<Caller, SkerryError> =
+                secret == "pw" || secret == "demoted" ? .success(caller) : .failure(SkerryError(.unauthenticated, "Wrong."))
             if let loop, !loop.inEventLoop { loop.execute { completion(result) } } else { completion(result) }
         }
     }
@@ -145,6 +146,8 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
     let world: BrokerWorld
     let loop: SimLoop
     let version: MQTTVersion
+    // Made in init, where it needs self.
+    // swift-format-ignore: NeverUseImplicitlyUnwrappedOptionals
     private(set) var link: MQTTLink!
     private var decoder: MQTTDecoder
     private var packets: [MQTTPacket] = []
@@ -246,7 +249,9 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
     func takeTexts() -> [String] { self.takePublishes().map(\.line) }
 
     @discardableResult
-    func subscribe(_ filters: String..., qos: MQTTQoS = .atMostOnce, id: UInt32? = nil, _ change: (inout MQTTSubscriptionOptions) -> Void = { _ in })
+    func subscribe(
+        _ filters: String..., qos: MQTTQoS = .atMostOnce, id: UInt32? = nil, _ change: (inout MQTTSubscriptionOptions) -> Void = { _ in }
+    )
         async throws -> [MQTTReason]
     {
         var options = MQTTSubscriptionOptions(qos: qos)
@@ -254,7 +259,8 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
         var packet = MQTTSubscribe(77, try filters.map { MQTTSubscription(try TopicFilter($0), options) })
         if let id { packet.properties.subscriptionIdentifiers = [id] }
         await self.say(.subscribe(packet))
-        guard let index = self.packets.firstIndex(where: { if case .suback = $0 { true } else { false } }), case .suback(let suback) = self.packets[index] else {
+        guard let index = self.packets.firstIndex(where: { if case .suback = $0 { true } else { false } }), case .suback(let suback) = self.packets[index]
+        else {
             throw Unexpected("no SUBACK but \(self.packets)")
         }
         self.packets.remove(at: index)
@@ -264,7 +270,9 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
 
     /// Publishes with QoS 1 and gives the reason of the PUBACK.
     @discardableResult
-    func publish(_ topic: String, _ text: String, id: UInt16 = 1, retain: Bool = false, _ change: (inout MQTTPublish) -> Void = { _ in })
+    func publish(
+        _ topic: String, _ text: String, id: UInt16 = 1, retain: Bool = false, _ change: (inout MQTTPublish) -> Void = { _ in }
+    )
         async throws -> MQTTAck
     {
         var publish = try MQTTPublish(topic, text, qos: .atLeastOnce, id: id, retain: retain)

@@ -137,7 +137,8 @@ struct ChatLimitTests {
         let registry = OnlineRegistry()
         func session(_ user: Int, _ kind: OnlineSession.Kind) -> OnlineSession {
             OnlineSession(
-                id: registry.nextSession(), user: Sample.user(user), name: "u", device: Sample.device(1), kind: kind, address: "::1", client: nil, sinceMilliseconds: 1)
+                id: registry.nextSession(), user: Sample.user(user), name: "u", device: Sample.device(1), kind: kind, address: "::1", client: nil,
+                sinceMilliseconds: 1)
         }
         let (first, second) = (session(1, .ws), session(1, .mqtt))
         #expect(registry.enter(first, limits: limits) == true)

@@ -120,7 +120,9 @@ struct SyncTests {
             store = MemoryStore(reopening: store)
             box = TestBox(store: store, clock: clock, seed: UInt64(run + 1))
             _ = try await box.connect("ann").ask("send", #"{"conv":"@bob","cid":"\#(run)","text":"\#(run)"}"#)
-            if run.isMultiple(of: 5) { _ = try await box.connect("ann").ask("create", #"{"type":"group","title":"\#(run)","cid":"g\#(run)","members":["@bob"]}"#) }
+            if run.isMultiple(of: 5) {
+                _ = try await box.connect("ann").ask("create", #"{"type":"group","title":"\#(run)","cid":"g\#(run)","members":["@bob"]}"#)
+            }
             if run.isMultiple(of: 29) { cursors.append((try await box.connect("bob").greeting().live, run)) }
         }
         let bob = box.connect("bob")
@@ -133,7 +135,9 @@ struct SyncTests {
                     #expect(limit == 3 && run < 60, "a reset after sleeping from start \(run)")
                     continue
                 }
-                #expect(items.compactMap { $0["d"]?["text"]?.text } == ((run + 1)...max(run + 1, 150)).prefix(150 - run).map { "\($0)" }, "from start \(run), \(limit) a page")
+                #expect(
+                    items.compactMap { $0["d"]?["text"]?.text } == ((run + 1)...max(run + 1, 150)).prefix(150 - run).map { "\($0)" },
+                    "from start \(run), \(limit) a page")
                 #expect(end.utf8.count < 400)
             }
         }
@@ -144,9 +148,12 @@ struct SyncTests {
         let store = MemoryStore(.manual)
         let box = TestBox(store: store)
         let names = ["ann", "bob"]
-        box.node.commits.submit(loop: nil, log: { log in
-            for name in names { try log.append(.user(Sample.userEntry(TestBox.userID(name), name: name))) }
-        }) { _ in }
+        box.node.commits.submit(
+            loop: nil,
+            log: { log in
+                for name in names { try log.append(.user(Sample.userEntry(TestBox.userID(name), name: name))) }
+            }
+        ) { _ in }
         store.step()
         let away = SyncCursor(token: try Self.live(box, store)).map(\.token)
         // Ann's group with Bob is decided, and pushed to nobody as Bob is away; Bob connects before it is committed.
@@ -156,14 +163,17 @@ struct SyncTests {
         let bob = Mutex<TestClient?>(nil)
         let greeting = Mutex<ChatService.Greeting?>(nil)
         let loop = box.loops[1]
-        box.node.commits.submit(loop: nil, { _ in
-            // Inside the same group, after the decision: the moment of the race.
-            let client = box.connect("bob", loop: 1)
-            bob.withLock { $0 = client }
-            box.chat.greeting(cursor: away, loop: loop) { result in greeting.withLock { $0 = try? result.get() } }
-            // A reader would answer now, from before the commit.
-            store.step(reads: true)
-        }) { _ in }
+        box.node.commits.submit(
+            loop: nil,
+            { _ in
+                // Inside the same group, after the decision: the moment of the race.
+                let client = box.connect("bob", loop: 1)
+                bob.withLock { $0 = client }
+                box.chat.greeting(cursor: away, loop: loop) { result in greeting.withLock { $0 = try? result.get() } }
+                // A reader would answer now, from before the commit.
+                store.step(reads: true)
+            }
+        ) { _ in }
         while store.step() { box.runLoops() }
         box.runLoops()
         let client = try #require(bob.withLock { $0 })
@@ -171,7 +181,9 @@ struct SyncTests {
         let live = try #require(greeting.withLock { $0 }?.live)
         // Bob pages from where he stood: what was not pushed is in a page, up to where he was told the stream stands.
         let page = Mutex<JSON?>(nil)
-        box.chat.perform(.sync(since: away, limit: 100), as: client.caller, loop: nil) { result in page.withLock { $0 = (try? result.get()).flatMap { JSON(bytes: $0.readableBytesView) } } }
+        box.chat.perform(.sync(since: away, limit: 100), as: client.caller, loop: nil) { result in
+            page.withLock { $0 = (try? result.get()).flatMap { JSON(bytes: $0.readableBytesView) } }
+        }
         while store.step() {}
         let items = page.withLock { $0 }?["items"]?.elements.map(TestClient.kind) ?? []
         #expect(pushed == [])

@@ -37,7 +37,10 @@ struct ApplierTests {
         switch some(11) {
         case 1: return .user(Sample.userEntry(user, name: "n\(some(3))"))
         case 2:
-            return .device(DeviceEntry(id: Sample.device(some(2)), user: user, tokenHash: [UInt8(some(9))], name: "d", createdMilliseconds: 1, expiresMilliseconds: UInt64(some(9)), isRevoked: random.chance(50)))
+            return .device(
+                DeviceEntry(
+                    id: Sample.device(some(2)), user: user, tokenHash: [UInt8(some(9))], name: "d", createdMilliseconds: 1,
+                    expiresMilliseconds: UInt64(some(9)), isRevoked: random.chance(50)))
         case 3: return .conversation(ConversationEntry(id: conversation, form: .group, title: "t\(some(9))", createdMilliseconds: 1))
         case 4:
             let state = [MemberState.member, .left, .kicked].randomElement(using: &random) ?? .member

@@ -122,7 +122,9 @@ struct CommitQueueTests {
         #expect(try self.inspect { try $0.epochs().map(\.head) } == [1])
     }
 
-    @Test("A failed commit is final: what waited and what comes is refused, and nothing more is written", arguments: [StoreError.Reason.failed, .corrupt, .closed, .inUse])
+    @Test(
+        "A failed commit is final: what waited and what comes is refused, and nothing more is written",
+        arguments: [StoreError.Reason.failed, .corrupt, .closed, .inUse])
     func final(_ reason: StoreError.Reason) throws {
         var limits = Limits()
         limits.commitGroupMax = 2

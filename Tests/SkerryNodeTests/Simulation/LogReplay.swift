@@ -33,7 +33,9 @@ struct LogReplay {
         var entries: [(Order, EntryBody)] = []
         for epoch in try store.epochs() {
             for seq in 1...max(1, epoch.head) where epoch.head > 0 {
-                guard let bytes = try store.entry(at: LocalPosition(epoch: epoch.number, seq: seq)) else { throw ContractFailure("the log has a gap at \(epoch.number)/\(seq)") }
+                guard let bytes = try store.entry(at: LocalPosition(epoch: epoch.number, seq: seq)) else {
+                    throw ContractFailure("the log has a gap at \(epoch.number)/\(seq)")
+                }
                 let entry = try EntryCodec.decode(bytes)
                 entries.append((Order(hlc: entry.hlc, position: LogPosition(log: epoch.log, seq: seq)), entry.body))
             }

@@ -196,7 +196,9 @@ final class SimClient: @unchecked Sendable {
         guard let conversation = d["conv"]?.text, let mid = d["mid"]?.text else { return }
         guard self.rooms[conversation]?.messages[mid] == nil else { return }
         var reactions: [String: Set<String>] = [:]
-        for reaction in d["reactions"]?.elements ?? [] { reactions[reaction["emoji"]?.text ?? ""] = Set((reaction["users"]?.elements ?? []).compactMap(\.text)) }
+        for reaction in d["reactions"]?.elements ?? [] {
+            reactions[reaction["emoji"]?.text ?? ""] = Set((reaction["users"]?.elements ?? []).compactMap(\.text))
+        }
         self.rooms[conversation, default: Room()].messages[mid] = Seen(
             text: d["text"]?.text, order: d["order"]?.text ?? "", isRecalled: d["recalled"]?.isTrue == true, reactions: reactions)
     }

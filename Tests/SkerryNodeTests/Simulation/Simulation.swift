@@ -31,7 +31,8 @@ struct Simulation {
     /// What went wrong; empty when nothing did.
     mutating func run(steps: Int = 160) throws -> [String] {
         let names = Self.names
-        self.box.node.commits.submit(loop: nil, log: { log in for name in names { try log.append(.user(Sample.userEntry(TestBox.userID(name), name: name))) } }) { _ in }
+        self.box.node.commits.submit(loop: nil, log: { log in for name in names { try log.append(.user(Sample.userEntry(TestBox.userID(name), name: name))) } })
+        { _ in }
         self.settle()
         // Two devices for some.
         self.clients = (names + ["ann", "bob"]).map { SimClient(name: $0) }
@@ -48,7 +49,10 @@ struct Simulation {
         case 45..<62: self.store.step(reads: false)
         case 62..<74: self.store.step(reads: true)
         case 74..<86: self.deliver()
-        case 86..<90: if let client = self.random.pick(self.clients) { client.connection == nil ? client.connect(self.box, loop: Int.random(in: 0..<2, using: &self.random)) : client.disconnect() }
+        case 86..<90:
+            if let client = self.random.pick(self.clients) {
+                client.connection == nil ? client.connect(self.box, loop: Int.random(in: 0..<2, using: &self.random)) : client.disconnect()
+            }
         case 90..<94: for client in self.clients { client.connect(self.box, loop: Int.random(in: 0..<2, using: &self.random)) }
         case 94..<96: self.moveClock()
         case 96..<98: self.breakSomething()
@@ -99,8 +103,12 @@ struct Simulation {
         case 45..<52: client.repeatUnanswered()
         case 52..<60: if let mid { client.tell("edit", #"{"mid":"\#(mid)","text":"e\#(self.sends)"}"#) }
         case 60..<64: if let mid { client.tell("recall", #"{"mid":"\#(mid)"}"#) }
-        case 64..<72: if let mid { client.tell("react", #"{"mid":"\#(mid)","emoji":"\#(self.random.chance(50) ? "👍" : "🚣")","on":\#(self.random.chance(60))}"#) }
-        case 72..<78: if let room, let order = mid.flatMap({ client.rooms[room]?.messages[$0]?.order }) { client.tell("receipt", #"{"conv":"\#(room)","read":"\#(order)"}"#) }
+        case 64..<72:
+            if let mid { client.tell("react", #"{"mid":"\#(mid)","emoji":"\#(self.random.chance(50) ? "👍" : "🚣")","on":\#(self.random.chance(60))}"#) }
+        case 72..<78:
+            if let room, let order = mid.flatMap({ client.rooms[room]?.messages[$0]?.order }) {
+                client.tell("receipt", #"{"conv":"\#(room)","read":"\#(order)"}"#)
+            }
         case 78..<83: client.tell("create", #"{"type":"group","title":"g\#(self.sends)","cid":"g\#(self.sends)","members":["@\#(other)"]}"#)
         case 83..<89: if let room { client.tell("invite", #"{"conv":"\#(room)","users":["@\#(other)"]}"#) }
         case 89..<93: if let room { client.tell("remove", #"{"conv":"\#(room)","user":"@\#(other)"}"#) }
@@ -139,7 +147,9 @@ struct Simulation {
             if zip(truth.orders, truth.orders.dropFirst()).contains(where: { $0 >= $1 }) { problems.append("two entries share an order") }
             for client in clients { problems += try Self.judge(client, truth, store, box).map { "\(client.name): \($0)" } }
             return problems
-        } completion: { result in judged.withLock { $0 = result } }
+        } completion: { result in
+            judged.withLock { $0 = result }
+        }
         while self.store.step(reads: true) {}
         return try judged.withLock { $0 }.get()
     }
@@ -150,14 +160,18 @@ struct Simulation {
         if !client.unanswered.isEmpty { problems.append("\(client.unanswered.count) sends were never answered") }
         // Nothing acknowledged is lost, and it stands where its sender was told.
         let places = Dictionary(truth.conversations.values.flatMap(\.messages).map { ($0.id.description, $0.order.description) }) { $0 + " and " + $1 }
-        for (mid, order) in client.acked where places[mid] != order { problems.append("\(mid) was acknowledged at \(order) and is at \(places[mid] ?? "no place")") }
+        for (mid, order) in client.acked where places[mid] != order {
+            problems.append("\(mid) was acknowledged at \(order) and is at \(places[mid] ?? "no place")")
+        }
         // Nothing is shown to those it is not for.
         for shown in client.shownLive {
             guard let conversation = ConversationID(text: shown.conversation), let order = Order(text: shown.order) else { continue }
             if !truth.couldSee(order, in: conversation, client.user) { problems.append("was shown \(shown.mid) without being in \(shown.conversation)") }
         }
         let mine = truth.conversations.filter { $0.value.members[client.user] != nil }
-        if Set(client.rooms.keys) != Set(mine.keys.map(\.description)) { problems.append("shows \(client.rooms.keys.sorted()), is in \(mine.keys.map(\.description).sorted())") }
+        if Set(client.rooms.keys) != Set(mine.keys.map(\.description)) {
+            problems.append("shows \(client.rooms.keys.sorted()), is in \(mine.keys.map(\.description).sorted())")
+        }
         for (id, conversation) in mine {
             let wanted = truth.visible(id, to: client.user)
             // The tables agree with the log, in the same order for every reader.
@@ -167,7 +181,8 @@ struct Simulation {
             if room.title != conversation.title { problems.append("\(id) is called \(room.title), not \(conversation.title)") }
             let members = Dictionary(uniqueKeysWithValues: conversation.members.map { ($0.key.description, $0.value.role.text) })
             if room.members != members { problems.append("\(id) shows members \(room.members), has \(members)") }
-            let reads = Dictionary(uniqueKeysWithValues: conversation.read.filter { conversation.members[$0.key] != nil }.map { ($0.key.description, $0.value.description) })
+            let reads = Dictionary(
+                uniqueKeysWithValues: conversation.read.filter { conversation.members[$0.key] != nil }.map { ($0.key.description, $0.value.description) })
             if room.read.filter({ members[$0.key] != nil }) != reads { problems.append("\(id) shows receipts \(room.read), has \(reads)") }
             // What came live and by cursor is all there is, once, as it is now.
             if Set(room.messages.keys) != Set(wanted.map(\.id.description)) {

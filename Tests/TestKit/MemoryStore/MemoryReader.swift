@@ -15,7 +15,9 @@ class MemoryReader: StoreReading {
 
     func indexed(_ scope: SyncScope, epoch: Int32, after seq: UInt64, limit: Int) throws -> [UInt64] {
         let positions = self.state.sync[scope] ?? []
-        let start = positions.partition { LocalPosition(packed: $0).epoch > epoch || (LocalPosition(packed: $0).epoch == epoch && LocalPosition(packed: $0).seq > seq) }
+        let start = positions.partition {
+            LocalPosition(packed: $0).epoch > epoch || (LocalPosition(packed: $0).epoch == epoch && LocalPosition(packed: $0).seq > seq)
+        }
         return positions[start...].lazy.map(LocalPosition.init(packed:)).prefix { $0.epoch == epoch }.prefix(max(0, limit)).map(\.seq)
     }
 

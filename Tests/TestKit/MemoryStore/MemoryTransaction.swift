@@ -180,7 +180,9 @@ final class MemoryTransaction: MemoryReader, StoreTransaction {
 
     func removeRetained(expiredAt now: UInt64, limit: Int) throws -> Int {
         let expired = self.state.retained.filter { (1...max(1, now)).contains($0.value.expiresMilliseconds) && $0.value.expiresMilliseconds <= now }
-            .sorted { $0.value.expiresMilliseconds == $1.value.expiresMilliseconds ? $0.key < $1.key : $0.value.expiresMilliseconds < $1.value.expiresMilliseconds }
+            .sorted {
+                $0.value.expiresMilliseconds == $1.value.expiresMilliseconds ? $0.key < $1.key : $0.value.expiresMilliseconds < $1.value.expiresMilliseconds
+            }
             .prefix(max(0, limit))
         try self.write { state in for topic in expired.map(\.key) { state.retained[topic] = nil } }
         return expired.count

@@ -28,7 +28,8 @@ extension StoreContract {
                 BrokerSubscriptionRecord(session: session, filter: filter, options: options, subscriptionID: id)
             }
             try await store.commit { transaction in
-                for row in [subscription(1, "b/#", 1), subscription(1, "$share/g/b", 2, 268_435_455), subscription(1, "b/#", 0x2E, 7), subscription(2, "a", 0)] {
+                for row in [subscription(1, "b/#", 1), subscription(1, "$share/g/b", 2, 268_435_455), subscription(1, "b/#", 0x2E, 7), subscription(2, "a", 0)]
+                {
                     try transaction.putBrokerSubscription(row)
                 }
                 try transaction.putBrokerSubscription(subscription(1, "gone", 0))

@@ -39,7 +39,9 @@ extension StoreContract {
                 _ = try transaction.registerEpoch(Sample.log())
                 try transaction.append([1], at: LocalPosition(epoch: 1, seq: 1))
             }
-            for position in [LocalPosition(epoch: 1, seq: 1), LocalPosition(epoch: 1, seq: 3), LocalPosition(epoch: 2, seq: 1), LocalPosition(epoch: 1, seq: 0)] {
+            for position in [
+                LocalPosition(epoch: 1, seq: 1), LocalPosition(epoch: 1, seq: 3), LocalPosition(epoch: 2, seq: 1), LocalPosition(epoch: 1, seq: 0),
+            ] {
                 try await expectFailure(.constraint) { try await store.commit { try $0.append([2], at: position) } }
             }
             try expect(try await store.read { try $0.entry(at: LocalPosition(epoch: 1, seq: 1)) }, [1])

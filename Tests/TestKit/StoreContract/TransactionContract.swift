@@ -50,7 +50,9 @@ extension StoreContract {
                 try transaction.setMeta("name", [3])
                 let beside = Mutex<[UInt8]??>(nil)
                 let isRead = DispatchSemaphore(value: 0)
-                store.read { try $0.meta("name") } completion: { result in
+                store.read {
+                    try $0.meta("name")
+                } completion: { result in
                     beside.withLock { $0 = try? result.get() }
                     isRead.signal()
                 }

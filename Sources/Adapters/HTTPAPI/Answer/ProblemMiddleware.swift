@@ -27,7 +27,9 @@ struct ProblemMiddleware: RouterMiddleware {
         if request.method == .head { response = response.createHeadResponse() }
         context.logger.debug(
             "HTTP request answered",
-            metadata: ["method": .string(request.method.rawValue), "route": .string(context.endpointPath ?? "-"), "status": .stringConvertible(response.status.code)])
+            metadata: [
+                "method": .string(request.method.rawValue), "route": .string(context.endpointPath ?? "-"), "status": .stringConvertible(response.status.code),
+            ])
         return response
     }
 

@@ -13,7 +13,8 @@ struct AsyncAPIDocument {
                 $0.field("version", self.version)
                 $0.field(
                     "description",
-                    "The chat as WebSocket frames (subprotocol skerry.v1.json) and as MQTT topics. A frame is {t, id, d}; its reply repeats id and has d or error.")
+                    "The chat as WebSocket frames (subprotocol skerry.v1.json) and as MQTT topics. A frame is {t, id, d}; its reply repeats id and has d or error."
+                )
             }
             json.object("servers", Self.writeServers)
             json.object("channels") { json in

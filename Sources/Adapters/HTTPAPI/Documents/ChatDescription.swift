@@ -23,7 +23,8 @@ enum ChatDescription {
 
     static let verbs: [Verb] = [
         Verb(
-            name: "hello", summary: "The first frame, within 5 s", fields: [.required("token"), .optional("device"), .optional("cursor")], answer: Self.greeting),
+            name: "hello", summary: "The first frame, within 5 s", fields: [.required("token"), .optional("device"), .optional("cursor")], answer: Self.greeting
+        ),
         Verb(
             name: "sync", summary: "What happened since a cursor, page by page until `done`", fields: [.optional("since"), .optional("limit", .integer)],
             answer: .object([
@@ -96,7 +97,10 @@ enum ChatDescription {
         ("sendText", "v1/c/{conv}/text", "Send plain text", true, .text),
         ("receive", "v1/c/{conv}/msg", "What is said in one conversation", false, .object([.required("t"), .required("d", .object([]))])),
         ("inbox", "v1/me/in", "What is said in all of mine", false, .object([.required("t"), .required("d", .object([]))])),
-        ("answers", "v1/me/ack", "Answers, where no Response Topic was given", false, .object([.optional("cid"), .optional("d", .object([])), .optional("error", .ref("Problem"))])),
+        (
+            "answers", "v1/me/ack", "Answers, where no Response Topic was given", false,
+            .object([.optional("cid"), .optional("d", .object([])), .optional("error", .ref("Problem"))])
+        ),
         ("read", "v1/c/{conv}/read", "Say up to where I have read", true, .object([.required("read")])),
         ("typingTopic", "v1/c/{conv}/typing", "Say that I am typing", true, .object([])),
         ("presenceTopic", "v1/u/{user}/presence", "Who is online", false, .object([.required("user"), .required("online", .boolean)])),

@@ -25,7 +25,8 @@ struct BoxRoutes {
                     }
                 }),
             Route(
-                method: .get, path: "/metrics", access: .open, summary: "Figures in Prometheus' text form; from the box itself, or with an administrator's token",
+                method: .get, path: "/metrics", access: .open,
+                summary: "Figures in Prometheus' text form; from the box itself, or with an administrator's token",
                 answer: .text, answerType: "text/plain; version=0.0.4", isLimited: false, handler: .open(self.metrics)),
             Route(
                 method: .get, path: "/v1/openapi.json", access: .open, summary: "This document", answer: .object([]), hasTag: true,

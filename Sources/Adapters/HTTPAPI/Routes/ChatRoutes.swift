@@ -23,7 +23,9 @@ struct ChatRoutes {
                 method: .get, path: "/v1/users", access: .user, summary: "People on the box whose name starts with `q`",
                 query: [.init(name: "q", schema: .text, summary: "Start of the name."), Self.after, Self.limit], answer: .page(.ref("User")),
                 handler: self.verb(.users)),
-            Route(method: .get, path: "/v1/blocks", access: .user, summary: "People I do not want to hear from", answer: .items(.text), handler: self.verb(.blocks)),
+            Route(
+                method: .get, path: "/v1/blocks", access: .user, summary: "People I do not want to hear from", answer: .items(.text),
+                handler: self.verb(.blocks)),
             Route(
                 method: .put, path: "/v1/blocks/{user}", access: .user, summary: "Block somebody", status: .noContent,
                 handler: self.verb(.block, silent: true) { fields, request in
@@ -40,7 +42,8 @@ struct ChatRoutes {
                 method: .get, path: "/v1/sync", access: .user, summary: "What happened since a cursor, page by page until `done`",
                 query: [.init(name: "since", schema: .text, summary: "The cursor of the last page; absent to start anew."), Self.limit],
                 answer: .object([
-                    .required("status", .choice(["ok", "limited", "reset"])), .required("items", .array(.object([.required("t"), .required("d", .object([]))]))),
+                    .required("status", .choice(["ok", "limited", "reset"])),
+                    .required("items", .array(.object([.required("t"), .required("d", .object([]))]))),
                     .required("cursor"), .required("done", .boolean),
                 ]),
                 handler: self.verb(.sync)),
@@ -94,7 +97,8 @@ struct ChatRoutes {
     private var messages: [Route] {
         [
             Route(
-                method: .get, path: "\(Self.conv)/messages", access: .user, summary: "A page of the history, rising by `order`; the newest without `before` and `after`",
+                method: .get, path: "\(Self.conv)/messages", access: .user,
+                summary: "A page of the history, rising by `order`; the newest without `before` and `after`",
                 query: [
                     .init(name: "before", schema: .text, summary: "Only messages before this order."),
                     .init(name: "after", schema: .text, summary: "Only messages after this order."), Self.limit,

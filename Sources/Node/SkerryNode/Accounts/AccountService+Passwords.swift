@@ -19,7 +19,9 @@ extension AccountService {
             self.note(error, "password", address: address)
             return completion(.failure(error))
         }
-        self.node.store.read { store in try Self.find(name, store) } completion: { result in
+        self.node.store.read { store in
+            try Self.find(name, store)
+        } completion: { result in
             switch result {
             case .failure(let error): completion(.failure(ChatService.refusal(error)))
             case .success(let user): self.verify(user, name, password, address, remembers, completion)

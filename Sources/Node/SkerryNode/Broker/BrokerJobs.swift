@@ -56,7 +56,8 @@ final class PublicationJob: CommitJob {
         }
         let body = MessageCodec.encode(message)
         let totals = try store.retainedTotals()
-        let isOver = totals.count >= self.settings.retainedMessagesMax
+        let isOver =
+            totals.count >= self.settings.retainedMessagesMax
             || totals.bytes + body.readableBytes + message.topic.byteCount > self.settings.retainedBytesMax
         if isOver, try store.retained(topic: message.topic.text) == nil {
             self.metrics.add(.mqttRetainedFull)

@@ -260,7 +260,8 @@ extension BrokerShard {
 
     /// Rows for chosen receivers, with nobody waiting for them.
     func enqueue(_ message: ApplicationMessage, _ targets: [QueueTarget]) {
-        let bare = message.isRetained
+        let bare =
+            message.isRetained
             ? ApplicationMessage(
                 topic: message.topic, payload: message.payload, qos: message.qos, expires: message.expires, properties: message.properties) : message
         let publication = Publication(id: 0, message: bare, source: nil, held: nil, shards: 0)

@@ -319,7 +319,8 @@ extension BrokerShard {
         let last = loaded.bounds?.last ?? 0
         // How far a connection that was there when the power went had got is not known: any row may have been sent.
         let window = OutboundWindow<ApplicationMessage>(
-            entriesMax: self.settings.windowMax, isDurable: true, after: last, sent: state.endedMilliseconds == 0 ? last : min(state.sentSeq, last), acknowledged: (loaded.bounds?.first).map { $0 - 1 } ?? 0)
+            entriesMax: self.settings.windowMax, isDurable: true, after: last, sent: state.endedMilliseconds == 0 ? last : min(state.sentSeq, last),
+            acknowledged: (loaded.bounds?.first).map { $0 - 1 } ?? 0)
         var machine = Session(
             clientID: loaded.record.clientID, limits: self.broker.sessionLimits, expirySeconds: state.expirySeconds, will: state.will, outbound: window)
         for (packetID, message) in loaded.held { machine.restore(packetID, message) }

@@ -323,7 +323,8 @@ extension BrokerShard {
                 // The next page when these rows are on the disk: how many wait is seen in the window only then.
                 session.isReadingRetained = true
                 let shard = self.shard
-                self.broker.writes.rows(loop: shard.loop) { _ in } completion: { _ in
+                self.broker.writes.rows(loop: shard.loop) { _ in
+                } completion: { _ in
                     shard.assumeIsolated { $0.mqtt?.retainedWritten(key, request) }
                 }
             }

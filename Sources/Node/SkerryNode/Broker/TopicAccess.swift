@@ -62,7 +62,9 @@ struct TopicAccess: Sendable {
         var allowed = allowed.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...]
         var wanted = wanted.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...]
         // [MQTT-4.7.2-1]
-        if let first = wanted.first, first.first == UInt8(ascii: "$"), let opened = allowed.first, opened.elementsEqual("#".utf8) || opened.elementsEqual("+".utf8) {
+        if let first = wanted.first, first.first == UInt8(ascii: "$"), let opened = allowed.first,
+            opened.elementsEqual("#".utf8) || opened.elementsEqual("+".utf8)
+        {
             return false
         }
         while let level = allowed.popFirst() {

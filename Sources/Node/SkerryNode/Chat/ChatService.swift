@@ -51,7 +51,9 @@ package final class ChatService: Sendable {
     package func greeting(cursor: String?, loop: any EventLoop, completion: @escaping @Sendable (Result<Greeting, SkerryError>) -> Void) {
         let store = self.node.store
         let ask: @Sendable () -> Void = {
-            store.read { store in try Self.greeting(cursor, store) } completion: { result in
+            store.read { store in
+                try Self.greeting(cursor, store)
+            } completion: { result in
                 loop.execute { completion(result.mapError(Self.refusal)) }
             }
         }
@@ -69,7 +71,9 @@ package final class ChatService: Sendable {
     /// Tells the people who share a conversation with `user` that it came or went.
     package func announce(_ user: UserID, isOnline: Bool) {
         let node = self.node
-        node.store.read { store in try ChatReader(store, online: node.online).contacts(of: user) } completion: { result in
+        node.store.read { store in
+            try ChatReader(store, online: node.online).contacts(of: user)
+        } completion: { result in
             guard case .success(let contacts) = result, !contacts.isEmpty else { return }
             let audience = contacts.filter { node.online.isOnline($0) }
             if audience.isEmpty { return }

@@ -300,7 +300,8 @@ struct ChatWriter {
 
     private func answer(_ id: ConversationID, _ store: any StoreTransaction, isDuplicate: Bool? = nil) throws -> ByteBuffer {
         // Whoever repeats the request that made a group may have left it since, and sees no more of it than any outsider.
-        guard let membership = try store.membership(id, self.caller.user), membership.isMember, let view = try ViewBuilder(store).conversation(membership) else {
+        guard let membership = try store.membership(id, self.caller.user), membership.isMember, let view = try ViewBuilder(store).conversation(membership)
+        else {
             throw ConversationFacts.unknown
         }
         return JSONWriter.make {

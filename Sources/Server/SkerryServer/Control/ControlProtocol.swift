@@ -66,7 +66,9 @@ package struct ControlRequest: Sendable {
     package var uses: Int?
     package var hours: Int?
 
-    package init(_ verb: ControlVerb, name: String? = nil, password: String? = nil, role: String? = nil, device: String? = nil, uses: Int? = nil, hours: Int? = nil) {
+    package init(
+        _ verb: ControlVerb, name: String? = nil, password: String? = nil, role: String? = nil, device: String? = nil, uses: Int? = nil, hours: Int? = nil
+    ) {
         self.verb = verb
         self.name = name
         self.password = password

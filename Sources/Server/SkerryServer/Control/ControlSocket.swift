@@ -3,6 +3,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import SkerryModel
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -24,6 +25,7 @@ struct ControlSocket: Service {
     /// Runs once the socket takes requests.
     let opened: @Sendable () throws -> Void
 
+    private let open = OpenCount()
     private static let secondsMax: Int64 = 30
 
     func run() async throws {
@@ -42,7 +44,12 @@ struct ControlSocket: Service {
                 await withDiscardingTaskGroup { tasks in
                     do {
                         for try await connection in connections {
-                            tasks.addTask { await self.serve(connection) }
+                            // One over the bound is closed unheard: whoever can open the socket owns the box and can wait.
+                            let isAdmitted = self.open.enter(atMost: ControlVerb.connectionsMax)
+                            tasks.addTask {
+                                if isAdmitted { await self.serve(connection) } else { try? await connection.executeThenClose { _, _ in } }
+                                if isAdmitted { self.open.leave() }
+                            }
                         }
                     } catch {
                         self.logger.error("control socket failed", metadata: ["error": "\(error)"])
@@ -96,4 +103,20 @@ final class SocketPath: Sendable {
     }
 
     deinit { if self.descriptor >= 0 { close(self.descriptor) } }
+}
+
+/// How many connections are being served.
+final class OpenCount: Sendable {
+    private let count = Mutex(0)
+
+    /// False when there are `bound` already.
+    func enter(atMost bound: Int) -> Bool {
+        self.count.withLock { count in
+            guard count < bound else { return false }
+            count += 1
+            return true
+        }
+    }
+
+    func leave() { self.count.withLock { $0 -= 1 } }
 }

@@ -49,6 +49,7 @@ package enum HTTPAnswers {
         var headers: HTTPFields = [.contentType: "application/problem+json", .upgrade: "websocket", .connection: "Upgrade", .cacheControl: "no-store"]
         if let version = HTTPField.Name("Sec-WebSocket-Version") { headers[version] = "13" }
         return Response(
-            status: HTTPResponse.Status(code: 426, reasonPhrase: "Upgrade Required"), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+            status: HTTPResponse.Status(code: 426, reasonPhrase: "Upgrade Required"), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: body))
+        )
     }
 }

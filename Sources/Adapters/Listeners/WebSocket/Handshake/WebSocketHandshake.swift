@@ -74,7 +74,9 @@ package enum WebSocketHandshake {
         guard head["sec-websocket-key"].count == 1, let key = head["sec-websocket-key"].first, Base64.decodedCount(key) == 16 else {
             throw HandshakeRefusal(.badRequest, "Sec-WebSocket-Key is sixteen bytes in base64.")
         }
-        guard let route = routes.first(where: { $0.path == nil || $0.path == head.path }) else { throw HandshakeRefusal(.notFound, "There is no WebSocket at this path.") }
+        guard let route = routes.first(where: { $0.path == nil || $0.path == head.path }) else {
+            throw HandshakeRefusal(.notFound, "There is no WebSocket at this path.")
+        }
         guard head["origin"].count <= 1 else { throw HandshakeRefusal(.badRequest, "A request has one Origin header at most.") }
         if let origin = head["origin"].first, !route.origins.allows(origin, host: host) {
             throw HandshakeRefusal(.forbidden, "Pages of another origin may not open a WebSocket here.")
