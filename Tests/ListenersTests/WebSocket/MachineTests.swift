@@ -78,37 +78,48 @@ import Testing
         }
     }
 
-    static let wrong: [Wrong] =
-        [0x90, 0xA0, 0xC0, 0xB0, 0xD0, 0xE0, 0xF0].map { Wrong("reserved bits \(String($0 & 0x70, radix: 2))", [ClientFrame($0 | 1, [1])], knownAfter: 1) }
-        + [3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map { Wrong("opcode \($0)", [ClientFrame(0x80 | $0)], knownAfter: 1) }
-        + [8, 9, 10].map { Wrong("fragmented control frame \($0)", [ClientFrame($0)], knownAfter: 1) }
-        + [8, 9, 10].map { Wrong("control frame \($0) of 126 bytes", [ClientFrame(0x80 | $0, [UInt8](repeating: 0, count: 126))], knownAfter: 2) }
-        + [
-            Wrong("no mask", [ClientFrame(0x81, [0x61], mask: nil)], knownAfter: 2),
-            Wrong("continuation of nothing", [.more([], isFinal: true)], knownAfter: 1),
-            Wrong("continuation after the end", [.text("a"), .more([], isFinal: true)], knownAfter: 8),
-            Wrong("a message inside another", [.text("a", isFinal: false), .text("b")], knownAfter: 8),
-            Wrong("length 125 in two bytes", [ClientFrame(0x82, [UInt8](repeating: 0, count: 125), lengthBytes: [126, 0, 125])], knownAfter: 4),
-            Wrong("length 0 in two bytes", [ClientFrame(0x82, [], lengthBytes: [126, 0, 0])], knownAfter: 4),
-            Wrong("length 65535 in eight bytes", [ClientFrame(0x82, [], lengthBytes: [127, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF])], knownAfter: 10),
-            Wrong("length with its highest bit", [ClientFrame(0x82, [], lengthBytes: [127, 0x80, 0, 0, 0, 0, 0, 0, 0])], knownAfter: 10),
-            Wrong("close frame of one byte", [ClientFrame(0x88, [3])], knownAfter: 7),
-            Wrong("close reason that is not UTF-8", [.close(1000, [0xFF])], 1007, knownAfter: 9),
-            Wrong("close reason that ends inside a character", [.close(1000, [0xE5, 0x9C])], 1007, knownAfter: 10),
-            Wrong("text with a byte that cannot be", [.text("abc\u{7F}"), ClientFrame(0x81, [0x61, 0xFF, 0x61, 0x61])], 1007, knownAfter: 10 + 8),
-            Wrong("text that ends inside a character", [ClientFrame(0x81, [0xCE])], 1007, knownAfter: 7),
-            Wrong("bad byte in the second fragment", [ClientFrame(0x01, [0xCE]), .more([0x61, 0x61, 0x61], isFinal: true)], 1007, knownAfter: 7 + 7),
-            Wrong("surrogate cut by a fragment", [ClientFrame(0x01, [0xED]), .more([0xA0, 0x80], isFinal: false)], 1007, knownAfter: 7 + 7),
-            Wrong("a message over the limit", [.binary([UInt8](repeating: 0, count: 1_001))], 1009, knownAfter: 8),
-            Wrong(
-                "fragments over the limit together",
-                [.binary([UInt8](repeating: 0, count: 600), isFinal: false), .more([UInt8](repeating: 0, count: 401), isFinal: true)],
-                1009, knownAfter: 608 + 8),
-            Wrong("a length of exabytes", [ClientFrame(0x82, [], lengthBytes: [127, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])], 1009, knownAfter: 14),
-        ]
-        + [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535].map { (code: UInt16) in
-            Wrong("close code \(code)", [.close(code)], knownAfter: 8)
-        }
+    static let wrong: [Wrong] = Self.wrongOpcodes + Self.wrongFrames + Self.wrongCloseCodes
+
+    private static let wrongOpcodes: [Wrong] = {
+        let reservedBits: [UInt8] = [0x90, 0xA0, 0xC0, 0xB0, 0xD0, 0xE0, 0xF0]
+        let unknown: [UInt8] = [3, 4, 5, 6, 7, 11, 12, 13, 14, 15]
+        let control: [UInt8] = [8, 9, 10]
+        let long = [UInt8](repeating: 0, count: 126)
+        var wrong = reservedBits.map { Wrong("reserved bits \(String($0 & 0x70, radix: 2))", [ClientFrame($0 | 1, [1])], knownAfter: 1) }
+        wrong += unknown.map { Wrong("opcode \($0)", [ClientFrame(0x80 | $0)], knownAfter: 1) }
+        wrong += control.map { Wrong("fragmented control frame \($0)", [ClientFrame($0)], knownAfter: 1) }
+        wrong += control.map { Wrong("control frame \($0) of 126 bytes", [ClientFrame(0x80 | $0, long)], knownAfter: 2) }
+        return wrong
+    }()
+
+    private static let wrongFrames: [Wrong] = [
+        Wrong("no mask", [ClientFrame(0x81, [0x61], mask: nil)], knownAfter: 2),
+        Wrong("continuation of nothing", [.more([], isFinal: true)], knownAfter: 1),
+        Wrong("continuation after the end", [.text("a"), .more([], isFinal: true)], knownAfter: 8),
+        Wrong("a message inside another", [.text("a", isFinal: false), .text("b")], knownAfter: 8),
+        Wrong("length 125 in two bytes", [ClientFrame(0x82, [UInt8](repeating: 0, count: 125), lengthBytes: [126, 0, 125])], knownAfter: 4),
+        Wrong("length 0 in two bytes", [ClientFrame(0x82, [], lengthBytes: [126, 0, 0])], knownAfter: 4),
+        Wrong("length 65535 in eight bytes", [ClientFrame(0x82, [], lengthBytes: [127, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF])], knownAfter: 10),
+        Wrong("length with its highest bit", [ClientFrame(0x82, [], lengthBytes: [127, 0x80, 0, 0, 0, 0, 0, 0, 0])], knownAfter: 10),
+        Wrong("close frame of one byte", [ClientFrame(0x88, [3])], knownAfter: 7),
+        Wrong("close reason that is not UTF-8", [.close(1000, [0xFF])], 1007, knownAfter: 9),
+        Wrong("close reason that ends inside a character", [.close(1000, [0xE5, 0x9C])], 1007, knownAfter: 10),
+        Wrong("text with a byte that cannot be", [.text("abc\u{7F}"), ClientFrame(0x81, [0x61, 0xFF, 0x61, 0x61])], 1007, knownAfter: 10 + 8),
+        Wrong("text that ends inside a character", [ClientFrame(0x81, [0xCE])], 1007, knownAfter: 7),
+        Wrong("bad byte in the second fragment", [ClientFrame(0x01, [0xCE]), .more([0x61, 0x61, 0x61], isFinal: true)], 1007, knownAfter: 7 + 7),
+        Wrong("surrogate cut by a fragment", [ClientFrame(0x01, [0xED]), .more([0xA0, 0x80], isFinal: false)], 1007, knownAfter: 7 + 7),
+        Wrong("a message over the limit", [.binary([UInt8](repeating: 0, count: 1_001))], 1009, knownAfter: 8),
+        Wrong(
+            "fragments over the limit together",
+            [.binary([UInt8](repeating: 0, count: 600), isFinal: false), .more([UInt8](repeating: 0, count: 401), isFinal: true)],
+            1009, knownAfter: 608 + 8),
+        Wrong("a length of exabytes", [ClientFrame(0x82, [], lengthBytes: [127, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])], 1009, knownAfter: 14),
+    ]
+
+    private static let wrongCloseCodes: [Wrong] = {
+        let codes: [UInt16] = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535]
+        return codes.map { Wrong("close code \($0)", [.close($0)], knownAfter: 8) }
+    }()
 
     @Test("what RFC 6455 forbids is refused with its code, at the byte that makes it certain and not before", arguments: wrong)
     func refused(_ wrong: Wrong) {
