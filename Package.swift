@@ -100,26 +100,32 @@ let package = Package(
         layer("Rules", "Replication", ["SkerryModel", nioCore]),
 
         // Node
-        layer("Node", "SkerryNode", [
-            "SkerryModel", "Store", "TopicRouting", "MQTTCodec", "ChatCodec", "MQTTSession", "Conversation", "Account", "Replication", "CLinux",
-            nioCore, deque, logging, crypto,
-        ]),
+        layer(
+            "Node", "SkerryNode",
+            [
+                "SkerryModel", "Store", "TopicRouting", "MQTTCodec", "ChatCodec", "MQTTSession", "Conversation", "Account", "Replication", "CLinux",
+                nioCore, deque, logging, crypto,
+            ]),
 
         // Adapters
         layer("Adapters", "StoreSQLite", ["SkerryModel", "Store", "CSQLite", nioCore, nioPosix]),
-        layer("Adapters", "Listeners", [
-            "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "SkerryNode", "CZlib",
-            nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, crypto, x509, swiftASN1, logging,
-        ]),
+        layer(
+            "Adapters", "Listeners",
+            [
+                "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "SkerryNode", "CZlib",
+                nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, crypto, x509, swiftASN1, logging,
+            ]),
         layer("Adapters", "HTTPAPI", ["SkerryModel", "Store", "ChatCodec", "Account", "SkerryNode", nioCore, crypto, hummingbird, httpTypes, logging]),
         layer("Adapters", "WebPages", ["CZlib", nioCore, hummingbird, httpTypes, crypto], exclude: ["Assets"], plugins: ["AssetsPlugin"]),
         layer("Adapters", "Settings", ["SkerryModel", configuration]),
 
         // Server
-        layer("Server", "SkerryServer", [
-            "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "CLinux", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
-            nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals, logging,
-        ]),
+        layer(
+            "Server", "SkerryServer",
+            [
+                "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "CLinux", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
+                nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals, logging,
+            ]),
 
         // Programs
         program("skerry", ["SkerryModel", "SkerryServer", "Settings", nioCore, argumentParser]),
@@ -139,12 +145,20 @@ let package = Package(
         tests("AccountTests", ["Account", "SkerryModel"]),
         tests("ReplicationTests", ["Replication", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
         tests("StoreTests", ["Store", "StoreSQLite", "CSQLite", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
-        tests("SkerryNodeTests", ["SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded, logging], exclude: ["Scripts"]),
-        tests("ListenersTests", [
-            "Listeners", "SkerryServer", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "Store", "TestKit", "CZlib",
-            nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL, crypto, hummingbird, logging,
-        ]),
-        tests("HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "TestKit", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
+        tests(
+            "SkerryNodeTests",
+            [
+                "SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded,
+                logging,
+            ], exclude: ["Scripts"]),
+        tests(
+            "ListenersTests",
+            [
+                "Listeners", "SkerryServer", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "Store", "TestKit", "CZlib",
+                nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL, crypto, hummingbird, logging,
+            ]),
+        tests(
+            "HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "TestKit", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("WebPagesTests", ["WebPages", "CZlib", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("SkerryServerTests", ["SkerryServer", "Settings", "SkerryNode", "SkerryModel", "ChatCodec", nioCore, logging]),
         tests("SettingsTests", ["Settings", "SkerryModel"]),
