@@ -37,8 +37,9 @@ if ! done_with host; then
     say "1 of 4: a Debian system with Swift (downloads 500 MB)"
     rm -rf "$host"
     rm -f "$directory"/*.done
+    # No -dev package of a library, no pkg-config: SwiftPM would take their amd64 directories for the program's.
     mmdebstrap --quiet --variant=minbase "${options[@]}" \
-        --include=swiftlang,swiftlang-dev,git,ca-certificates,libc6-dev,g++,lld,binutils-aarch64-linux-gnu,pkg-config,libsqlite3-dev,zlib1g-dev \
+        --include=swiftlang,swiftlang-dev,git,ca-certificates,libc6-dev,g++,lld,binutils-aarch64-linux-gnu \
         sid "$host" "${mirror[@]}"
     complete host
 fi
