@@ -1,4 +1,5 @@
 import SkerryModel
+import TestKit
 import Testing
 
 @testable import Account
@@ -6,7 +7,7 @@ import Testing
 @Suite("Passwords")
 struct PasswordTests {
     private func hash(_ text: String, seed: UInt64 = 1) throws -> PasswordHash {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         return try PasswordHash(Password(new: text), cost: .weakest, using: &random)
     }
 
@@ -63,7 +64,7 @@ struct PasswordTests {
 
     @Test("The standard cost stays within 16 MiB, and works")
     func standard() throws {
-        var random = SeededGenerator(seed: 3)
+        var random = SeededRandom(seed: 3)
         #expect(PasswordHash.Cost.standard.memoryBytes == 16 << 20)
         let hash = try PasswordHash(Password(new: "a good password"), using: &random)
         #expect(PasswordHash.verify(Password(offered: "a good password"), against: hash.encoded))
@@ -96,7 +97,7 @@ struct PasswordTests {
 
     @Test("Neither a password nor a token shows itself in an interpolation")
     func hidden() throws {
-        var random = SeededGenerator(seed: 4)
+        var random = SeededRandom(seed: 4)
         let token = Token.random(.session, using: &random)
         #expect(!"\(try Password(new: "very secret"))".contains("secret"))
         #expect("\(token)" == "sk_…")

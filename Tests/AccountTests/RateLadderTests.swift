@@ -1,4 +1,5 @@
 import SkerryModel
+import TestKit
 import Testing
 
 @testable import Account
@@ -84,7 +85,7 @@ struct RateLadderTests {
 
     @Test("A bucket grants its burst and its rate over any stretch of time, never more", arguments: 1...20 as ClosedRange<UInt64>)
     func bucket(_ seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let rate = TokenBucket.Rate(
             burst: Int.random(in: 1...50, using: &random), refill: Int.random(in: 1...20, using: &random),
             periodMilliseconds: .random(in: 1...5_000, using: &random))

@@ -1,4 +1,5 @@
 import SkerryModel
+import TestKit
 import Testing
 
 @testable import Account
@@ -7,7 +8,7 @@ import Testing
 struct TokenTests {
     @Test("A token reads back as itself, under its own kind only", arguments: Token.Kind.allCases)
     func roundTrip(_ kind: Token.Kind) throws {
-        var random = SeededGenerator(seed: 7)
+        var random = SeededRandom(seed: 7)
         let token = Token.random(kind, using: &random)
         #expect(token.text.utf8.count == Token.characterCount)
         #expect(token.text.hasPrefix(kind.rawValue))
@@ -18,16 +19,16 @@ struct TokenTests {
 
     @Test("Two tokens differ, and so do their hashes; kinds never share a hash")
     func different() {
-        var random = SeededGenerator(seed: 8)
+        var random = SeededRandom(seed: 8)
         let tokens = (0..<100).map { _ in Token.random(.session, using: &random) }
         #expect(Set(tokens.map(\.text)).count == 100)
-        var (one, two) = (SeededGenerator(seed: 9), SeededGenerator(seed: 9))
+        var (one, two) = (SeededRandom(seed: 9), SeededRandom(seed: 9))
         #expect(Token.random(.invite, using: &one).hash != Token.random(.reset, using: &two).hash)
     }
 
     @Test("What cannot be a token is none")
     func malformed() {
-        var random = SeededGenerator(seed: 10)
+        var random = SeededRandom(seed: 10)
         let text = Token.random(.session, using: &random).text
         let wrong = [
             "", "sk_", String(text.dropLast()), text + "0", "sx_" + text.dropFirst(3), text.uppercased(), text.replacingFirst("sk_", "sk-"),
@@ -38,7 +39,7 @@ struct TokenTests {
 
     @Test("Ids are random and read back")
     func ids() {
-        var random = SeededGenerator(seed: 11)
+        var random = SeededRandom(seed: 11)
         let ids = (0..<100).map { _ in UserID.random(using: &random) }
         #expect(Set(ids).count == 100)
         for id in ids { #expect(UserID(text: id.description) == id) }

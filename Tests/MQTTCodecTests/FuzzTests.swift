@@ -1,5 +1,6 @@
 import MQTTCodec
 import NIOCore
+import TestKit
 import Testing
 
 #if canImport(Glibc)
@@ -40,7 +41,7 @@ struct FuzzTests {
         let seed = Self.setting("SKERRY_FUZZ_SEED") ?? UInt64.random(in: 0 ... .max)
         let rounds = Int(Self.setting("SKERRY_FUZZ_ROUNDS") ?? 200_000)
         print("MQTT fuzz: seed \(seed), \(rounds) rounds")
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let samples = try Self.samples(seed: seed)
         var (decodedCount, refusedCount) = (0, 0)
         for round in 0..<rounds {
@@ -90,7 +91,7 @@ struct FuzzTests {
         return nil
     }
 
-    private static func mutate(_ bytes: inout [UInt8], _ samples: [Sample], using random: inout SeededGenerator) {
+    private static func mutate(_ bytes: inout [UInt8], _ samples: [Sample], using random: inout SeededRandom) {
         guard !bytes.isEmpty else { return bytes.append(UInt8.random(in: 0...255, using: &random)) }
         let place = Int.random(in: 0..<bytes.count, using: &random)
         switch Int.random(in: 0..<9, using: &random) {
@@ -126,7 +127,7 @@ struct FuzzTests {
     func noise(_ reader: Reader) throws {
         let seed = Self.setting("SKERRY_FUZZ_SEED") ?? UInt64.random(in: 0 ... .max)
         print("MQTT noise: \(reader), seed \(seed)")
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let fresh = try reader.decoder()
         for _ in 0..<5_000 {
             var decoder = fresh

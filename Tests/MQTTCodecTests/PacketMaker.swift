@@ -1,15 +1,16 @@
 import MQTTCodec
 import NIOCore
 import SkerryModel
+import TestKit
 
 /// Makes random packets that a version and direction can carry.
 struct PacketMaker {
-    var random: SeededGenerator
+    var random: SeededRandom
     let version: MQTTVersion
     let role: MQTTDecoder.Role
 
     init(seed: UInt64, _ version: MQTTVersion, for role: MQTTDecoder.Role) {
-        self.random = SeededGenerator(seed: seed)
+        self.random = SeededRandom(seed: seed)
         self.version = version
         self.role = role
     }

@@ -1,4 +1,5 @@
 import SkerryModel
+import TestKit
 import Testing
 import TopicRouting
 
@@ -133,7 +134,7 @@ struct SubscriptionTreeTests {
         return (wanted == "+" || wanted == level) && self.naiveLevels(filter.dropFirst(), topic.dropFirst())
     }
 
-    private static func randomText(isFilter: Bool, using random: inout SeededGenerator) -> String {
+    private static func randomText(isFilter: Bool, using random: inout SeededRandom) -> String {
         let words = isFilter ? ["a", "b", "", "é", "$x", "+", "+"] : ["a", "b", "", "é", "$x"]
         var levels = (0..<Int.random(in: 1...4, using: &random)).map { _ in words.randomElement(using: &random) ?? "a" }
         if isFilter, Int.random(in: 0..<3, using: &random) == 0 { levels.append("#") }
@@ -144,7 +145,7 @@ struct SubscriptionTreeTests {
     @Test("tree, filter and the plainest matcher agree, through 20,000 random changes and topics", arguments: [UInt64.random(in: 0 ... .max), 1])
     func random(_ seed: UInt64) throws {
         print("subscription tree: seed \(seed)")
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let tree = SubscriptionTree<Int, Int>()
         var model: [TopicFilter: [Int: Int]] = [:]
         for step in 0..<20_000 {
