@@ -179,10 +179,12 @@ final class SimClient: @unchecked Sendable {
         case "change recall":
             self.change(d) { seen in
                 seen.isRecalled = true
+                seen.reactions = [:]
                 seen.text = nil
             }
         case "change react":
             self.change(d) { seen in
+                if seen.isRecalled { return }
                 let (emoji, by) = (d["emoji"]?.text ?? "", d["by"]?.text ?? "")
                 if d["on"]?.isTrue == true { seen.reactions[emoji, default: []].insert(by) } else { seen.reactions[emoji]?.remove(by) }
                 if seen.reactions[emoji]?.isEmpty == true { seen.reactions[emoji] = nil }

@@ -190,7 +190,7 @@ struct Simulation {
                 continue
             }
             for message in wanted {
-                let reactions = message.reactions.mapValues { Set($0.map(\.description)) }
+                let reactions = message.isRecalled ? [:] : message.reactions.mapValues { Set($0.map(\.description)) }
                 let seen = SimClient.Seen(
                     text: message.isRecalled ? nil : message.text, order: message.order.description, isRecalled: message.isRecalled, reactions: reactions)
                 if room.messages[message.id.description] != seen {

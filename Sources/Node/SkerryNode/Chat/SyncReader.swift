@@ -97,7 +97,8 @@ struct SyncReader {
                 guard let row = try self.visible(change.target, memberships), let recall = try self.store.recall(of: row.id) else { continue }
                 changes.append(.recall(MessageChange(target: row.id, conversation: row.conversation, by: recall.by), recall.stamp))
             case .reaction(let change, let emoji, _):
-                guard let row = try self.visible(change.target, memberships),
+                // A recalled message has no reactions, whatever came first.
+                guard let row = try self.visible(change.target, memberships), try self.store.recall(of: row.id) == nil,
                     let reaction = try self.store.reactions(to: row.id).first(where: { $0.user == change.by && $0.emoji == emoji })
                 else { continue }
                 changes.append(.reaction(change, emoji: emoji, isOn: reaction.isOn, reaction.stamp))
