@@ -41,6 +41,7 @@ extension HTTPField.Name {
     static let crossOriginOpenerPolicy = Self.known("Cross-Origin-Opener-Policy")
     static let xFrameOptions = Self.known("X-Frame-Options")
 
+    /// For the literals above only; a wrong one fails at the first page that any test asks for.
     private static func known(_ name: String) -> Self {
         guard let name = Self(name) else { preconditionFailure("\(name) is no field name") }
         return name

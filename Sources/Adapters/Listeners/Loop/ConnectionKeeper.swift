@@ -80,6 +80,7 @@ package final class ConnectionKeepers: Sendable {
 
     /// The keeper of `loop`, which must be the current one and one of those given at the start.
     package subscript(loop: any EventLoop) -> ConnectionKeeper {
+        // Nothing from outside leads here: the server makes keepers and listeners from one and the same group of loops.
         guard let keeper = self.keepers[ObjectIdentifier(loop)] else { preconditionFailure("a connection was accepted on a loop that has no keeper") }
         return keeper.value
     }
