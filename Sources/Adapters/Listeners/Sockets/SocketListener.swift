@@ -58,6 +58,9 @@ package final class SocketListener: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: allowsHalfClosure)
+            // A connection keeps the buffer of its last read for the next one: an idle client, whose reads are small, must not hold a large one.
+            // It doubles with every read that fills it.
+            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 256, maximum: 65_536))
             .childChannelInitializer { channel in
                 // A failed initializer closes the channel: that is the refusal.
                 channel.eventLoop.makeCompletedFuture {
