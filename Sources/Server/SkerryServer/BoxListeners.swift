@@ -31,8 +31,10 @@ struct BoxListeners: Service {
         let tls = needsTLS ? try parts.identity.makeTLSContext(certificatePath: settings.tls.certificate, keyPath: settings.tls.key) : nil
 
         let chat = ChatListener(node: parts.node, chat: parts.chat, accounts: parts.accounts, keepers: keepers)
-        let mqtt = { @Sendable (channel: any Channel) in MQTTConnectionHandler(broker: parts.broker, keeper: keepers[channel.eventLoop]) }
-        let routes = [chat.route(compresses: settings.webSocket.compresses)] + Self.mqttRoutes(parts, keepers, mqtt)
+        let mqtt = { @Sendable (channel: any Channel, transport: MQTTTransport) in
+            MQTTConnectionHandler(broker: parts.broker, keeper: keepers[channel.eventLoop], transport: transport)
+        }
+        let chatRoute = chat.route(compresses: settings.webSocket.compresses)
         let responder = Self.responder(parts, logger)
 
         var ports: [HTTPPort] = []
@@ -41,9 +43,10 @@ struct BoxListeners: Service {
         do {
             for (kind, listener, hint, context) in [("http", settings.http, Self.hints.http, nil), ("https", settings.https, Self.hints.https, tls)]
             where listener.isEnabled {
+                let mqttRoutes = Self.mqttRoutes(parts, keepers, context == nil ? .webSocket : .secureWebSocket, mqtt)
                 let port = try await HTTPPort.bind(
                     SocketListener.Place(kind: kind, address: settings.bind, port: listener.port, portHint: hint), group: group, limiter: limiter,
-                    tls: context, routes: routes, keepers: keepers, responder: responder, logger: logger)
+                    tls: context, routes: [chatRoute] + mqttRoutes, keepers: keepers, responder: responder, logger: logger)
                 ports.append(port)
                 opened.append(ListenerRecord(kind: .http, address: port.listener.address, port: port.listener.port, isTLS: context != nil))
             }
@@ -52,7 +55,7 @@ struct BoxListeners: Service {
                 let socket = try await SocketListener.bind(
                     SocketListener.Place(kind: kind, address: settings.bind, port: listener.port, portHint: hint), group: group, limiter: limiter,
                     tls: context
-                ) { channel in try channel.pipeline.syncOperations.addHandler(mqtt(channel)) }
+                ) { channel in try channel.pipeline.syncOperations.addHandler(mqtt(channel, context == nil ? .tcp : .tls)) }
                 sockets.append(socket)
                 opened.append(ListenerRecord(kind: .mqtt, address: socket.address, port: socket.port, isTLS: context != nil))
             }
@@ -69,11 +72,12 @@ struct BoxListeners: Service {
 
     /// MQTT over WebSocket (MQTT 5 §6): at `/mqtt`, and at `/` because many clients know no other path.
     private static func mqttRoutes(
-        _ parts: BoxParts, _ keepers: ConnectionKeepers, _ handler: @escaping @Sendable (any Channel) -> MQTTConnectionHandler
+        _ parts: BoxParts, _ keepers: ConnectionKeepers, _ transport: MQTTTransport,
+        _ handler: @escaping @Sendable (any Channel, MQTTTransport) -> MQTTConnectionHandler
     ) -> [WebSocketRoute] {
         ["/mqtt", "/"].map { path in
             WebSocketRoute(path: path, subprotocols: MQTTBridge.subprotocols, origins: .ownPages(also: []), deflate: nil) { channel, _ in
-                [MQTTBridge(keeper: keepers[channel.eventLoop], metrics: parts.node.metrics), handler(channel)]
+                [MQTTBridge(keeper: keepers[channel.eventLoop], metrics: parts.node.metrics), handler(channel, transport)]
             }
         }
     }

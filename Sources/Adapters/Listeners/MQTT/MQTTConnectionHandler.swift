@@ -29,6 +29,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
 
     private let broker: MQTTBroker
     private let keeper: ConnectionKeeper
+    private let transport: MQTTTransport
     private var decoder: MQTTDecoder
     private var phase = Phase.closed
     private var context: ChannelHandlerContext?
@@ -38,9 +39,10 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     package var keeperSlot: Int?
 
     /// - Parameter keeper: that of the connection's loop.
-    package init(broker: MQTTBroker, keeper: ConnectionKeeper) {
+    package init(broker: MQTTBroker, keeper: ConnectionKeeper, transport: MQTTTransport = .tcp) {
         self.broker = broker
         self.keeper = keeper
+        self.transport = transport
         var limits = MQTTCodecLimits()
         limits.packetBytesMax = min(broker.node.limits.connectPacketBytesMax, broker.settings.packetBytesMax)
         self.decoder = MQTTDecoder(limits: limits)
@@ -61,7 +63,8 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     private func open(_ context: ChannelHandlerContext) {
         guard self.link == nil else { return }
         self.link = MQTTLink(
-            id: self.broker.nextLink(), loop: context.eventLoop, remote: context.remoteAddress, owedMax: self.broker.settings.owedMax, outlet: self)
+            id: self.broker.nextLink(), loop: context.eventLoop, remote: context.remoteAddress, transport: self.transport,
+            owedMax: self.broker.settings.owedMax, outlet: self)
         self.phase = .new(deadline: self.keeper.loop.now + .seconds(Int64(self.broker.node.limits.helloSecondsMax)))
         self.keeper.keep(self)
     }

@@ -15,6 +15,14 @@ package protocol MQTTOutlet: AnyObject {
     func resumeReading()
 }
 
+/// By which way a client's bytes come.
+package enum MQTTTransport: String, Sendable, CaseIterable {
+    case tcp
+    case tls
+    case webSocket = "ws"
+    case secureWebSocket = "wss"
+}
+
 /// What an MQTT connection and the home of its session know of each other: two loops, so everything here is atomic or bound to one of them.
 package final class MQTTLink: Sendable {
     package let id: UInt64
@@ -22,6 +30,7 @@ package final class MQTTLink: Sendable {
     /// For people: lists and logs.
     package let addressText: String
     let address: AddressKey
+    package let transport: MQTTTransport
     private let outlet: NIOLoopBoundBox<(any MQTTOutlet)?>
     /// Bytes handed to the connection that have not left yet.
     private let waiting = Atomic<Int>(0)
@@ -34,12 +43,13 @@ package final class MQTTLink: Sendable {
     private let owedMax: Int
 
     /// To be made on the connection's loop.
-    package init(id: UInt64, loop: any EventLoop, remote: SocketAddress?, owedMax: Int, outlet: any MQTTOutlet) {
+    package init(id: UInt64, loop: any EventLoop, remote: SocketAddress?, transport: MQTTTransport = .tcp, owedMax: Int, outlet: any MQTTOutlet) {
         self.id = id
         self.loop = loop
         self.owedMax = owedMax
         self.addressText = remote?.ipAddress ?? ""
         self.address = AddressKey(remote)
+        self.transport = transport
         self.outlet = NIOLoopBoundBox(outlet, eventLoop: loop)
     }
 
