@@ -7,10 +7,18 @@ import Testing
 
 @Suite("Migrations")
 struct MigrationTests {
-    static let second = Migration(number: 2, statements: ["CREATE TABLE two (x INTEGER) STRICT; INSERT INTO two VALUES (2);"])
-    static let third = Migration(number: 3, statements: ["CREATE TABLE three (x INTEGER) STRICT"])
-    static let fourth = Migration(number: 4, statements: ["CREATE TABLE four (x INTEGER) STRICT"])
-    static let broken = Migration(number: 2, statements: ["CREATE TABLE two (x INTEGER) STRICT", "INSERT INTO nowhere VALUES (1)"])
+    /// The form of a new database.
+    static let latest = Migration.all.count
+    static let second = Migration(number: latest + 1, statements: ["CREATE TABLE two (x INTEGER) STRICT; INSERT INTO two VALUES (2);"])
+    static let third = Migration(number: latest + 2, statements: ["CREATE TABLE three (x INTEGER) STRICT"])
+    static let fourth = Migration(number: latest + 3, statements: ["CREATE TABLE four (x INTEGER) STRICT"])
+    static let broken = Migration(number: latest + 1, statements: ["CREATE TABLE two (x INTEGER) STRICT", "INSERT INTO nowhere VALUES (1)"])
+
+    /// The name of the copy made before the step that many after the latest.
+    private static func snapshot(_ step: Int) -> String {
+        let digits = String(Self.latest + step)
+        return "skerry.db.before-" + String(repeating: "0", count: 4 - digits.count) + digits
+    }
 
     private func open(_ directory: TemporaryDirectory, _ more: [Migration] = []) throws -> any Store {
         try SQLitePlace(directory: directory, migrations: Migration.all + more).open()
@@ -24,7 +32,7 @@ struct MigrationTests {
         let directory = TemporaryDirectory()
         try self.open(directory).close()
         #expect(self.snapshots(directory) == [])
-        #expect(try self.database(directory).column("PRAGMA user_version") == ["1"])
+        #expect(try self.database(directory).column("PRAGMA user_version") == ["\(Self.latest)"])
         #expect(try self.database(directory).column("PRAGMA application_id") == ["\(0x534B_5259)"])
         #expect(try self.database(directory).column("PRAGMA journal_mode") == ["wal"])
     }
@@ -40,19 +48,19 @@ struct MigrationTests {
         #expect(try await store.read { try $0.user(Sample.user(1)) } == Sample.userRecord(1))
         try await store.commit { try $0.put(Sample.userRecord(2)) }
         store.close()
-        #expect(self.snapshots(directory) == ["skerry.db.before-0002"])
-        let snapshot = try RawDatabase("\(directory.path)/skerry.db.before-0002")
+        #expect(self.snapshots(directory) == [Self.snapshot(1)])
+        let snapshot = try RawDatabase("\(directory.path)/\(Self.snapshot(1))")
         #expect(try snapshot.column("SELECT count(*) FROM user") == ["1"])
-        #expect(try snapshot.column("PRAGMA user_version") == ["1"])
+        #expect(try snapshot.column("PRAGMA user_version") == ["\(Self.latest)"])
         #expect(try snapshot.column("PRAGMA integrity_check") == ["ok"])
 
         try self.open(directory, [Self.second]).close()
         #expect(try self.database(directory).column("SELECT x FROM two") == ["2"])
-        #expect(self.snapshots(directory) == ["skerry.db.before-0002"])
+        #expect(self.snapshots(directory) == [Self.snapshot(1)])
 
         try self.open(directory, [Self.second, Self.third, Self.fourth]).close()
-        #expect(self.snapshots(directory) == ["skerry.db.before-0003", "skerry.db.before-0004"])
-        #expect(try self.database(directory).column("PRAGMA user_version") == ["4"])
+        #expect(self.snapshots(directory) == [Self.snapshot(2), Self.snapshot(3)])
+        #expect(try self.database(directory).column("PRAGMA user_version") == ["\(Self.latest + 3)"])
         #expect(try self.database(directory).column("SELECT count(*) FROM user") == ["2"])
     }
 
@@ -63,7 +71,7 @@ struct MigrationTests {
         try await store.commit { try $0.put(Sample.userRecord(1)) }
         store.close()
         #expect(throws: StoreError.self) { try self.open(directory, [Self.broken]) }
-        #expect(try self.database(directory).column("PRAGMA user_version") == ["1"])
+        #expect(try self.database(directory).column("PRAGMA user_version") == ["\(Self.latest)"])
         #expect(try self.database(directory).column("SELECT count(*) FROM sqlite_schema WHERE name = 'two'") == ["0"])
         let repaired = try self.open(directory, [Self.second])
         defer { repaired.close() }
@@ -76,7 +84,7 @@ struct MigrationTests {
         try self.open(directory, [Self.second]).close()
         let error = #expect(throws: StoreError.self) { try self.open(directory) }
         #expect(error?.reason == .newer)
-        #expect(try self.database(directory).column("PRAGMA user_version") == ["2"])
+        #expect(try self.database(directory).column("PRAGMA user_version") == ["\(Self.latest + 1)"])
     }
 
     @Test("A database that is not Skerry's is refused and not touched")
@@ -103,7 +111,7 @@ struct MigrationTests {
         func open(_ migrations: [Migration]) throws { try SQLiteStore(directory: path, limits: Limits(), readers: 1, migrations: migrations, vfs: nil).close() }
         try open(Migration.all)
         try open(Migration.all + [Self.second])
-        #expect(try RawDatabase("\(path)/skerry.db.before-0002").column("PRAGMA user_version") == ["1"])
+        #expect(try RawDatabase("\(path)/\(Self.snapshot(1))").column("PRAGMA user_version") == ["\(Self.latest)"])
     }
 
     @Test("A database of form 1, made from its published text, comes to the form of a new one and keeps its rows", .timeLimit(.minutes(1)))
@@ -120,6 +128,7 @@ struct MigrationTests {
         defer { store.close() }
         #expect(try self.database(old).schema() == fresh)
         #expect(try await store.read { try $0.user(nameKey: "ann")?.display } == "Ann")
+        #expect(try await store.read { try $0.user(nameKey: "ann")?.scramVerifier } == "")
         #expect(try await store.read { try $0.epochs().map(\.head) } == [1])
         #expect(try await store.read { try $0.entry(at: LocalPosition(epoch: 1, seq: 1)) } == [8, 16])
         #expect(try await store.read { try $0.messageCount() } == 1)

@@ -75,12 +75,15 @@ package struct UserRecord: Sendable, Hashable {
     package var isLocked: Bool
     /// As `PasswordHash` writes it; empty when the user cannot sign in with a password.
     package var passwordHash: String
+    /// As `ScramVerifier` writes it, of the same password; empty when the user cannot sign in by SCRAM.
+    package var scramVerifier: String
     package var createdMilliseconds: UInt64
     /// The order of the entry that wrote this row: the greater one wins.
     package var stamp: Order
 
     package init(
-        id: UserID, name: String, nameKey: String, display: String, role: Role, isLocked: Bool, passwordHash: String, createdMilliseconds: UInt64, stamp: Order
+        id: UserID, name: String, nameKey: String, display: String, role: Role, isLocked: Bool, passwordHash: String, scramVerifier: String = "",
+        createdMilliseconds: UInt64, stamp: Order
     ) {
         self.id = id
         self.name = name
@@ -89,6 +92,7 @@ package struct UserRecord: Sendable, Hashable {
         self.role = role
         self.isLocked = isLocked
         self.passwordHash = passwordHash
+        self.scramVerifier = scramVerifier
         self.createdMilliseconds = createdMilliseconds
         self.stamp = stamp
     }

@@ -42,15 +42,19 @@ package struct UserEntry: Sendable, Hashable {
     package var role: Role
     package var isLocked: Bool
     package var passwordHash: String
+    package var scramVerifier: String
     package var createdMilliseconds: UInt64
 
-    package init(id: UserID, name: String, display: String, role: Role, isLocked: Bool, passwordHash: String, createdMilliseconds: UInt64) {
+    package init(
+        id: UserID, name: String, display: String, role: Role, isLocked: Bool, passwordHash: String, scramVerifier: String = "", createdMilliseconds: UInt64
+    ) {
         self.id = id
         self.name = name
         self.display = display
         self.role = role
         self.isLocked = isLocked
         self.passwordHash = passwordHash
+        self.scramVerifier = scramVerifier
         self.createdMilliseconds = createdMilliseconds
     }
 }

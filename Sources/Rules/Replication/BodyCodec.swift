@@ -94,13 +94,15 @@ enum BodyCodec {
         writer.flag(5, user.isLocked)
         writer.text(6, user.passwordHash)
         writer.varint(7, user.createdMilliseconds)
+        if !user.scramVerifier.isEmpty { writer.text(8, user.scramVerifier) }
     }
 
     private static func user(_ fields: FieldMap) throws(EntryDecodeError) -> UserEntry {
         guard let role = Role(rawValue: try fields.required8(4)) else { throw EntryDecodeError(.badField, at: 4) }
         return UserEntry(
             id: try fields.identifier(1), name: try fields.requiredText(2), display: try fields.requiredText(3), role: role,
-            isLocked: fields.flag(5), passwordHash: try fields.requiredText(6), createdMilliseconds: try fields.required(7))
+            isLocked: fields.flag(5), passwordHash: try fields.requiredText(6), scramVerifier: try fields.text(8) ?? "",
+            createdMilliseconds: try fields.required(7))
     }
 
     private static func write(_ device: DeviceEntry, to writer: inout FieldWriter) {

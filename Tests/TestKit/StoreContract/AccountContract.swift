@@ -8,6 +8,7 @@ extension StoreContract {
             defer { store.close() }
             var user = Sample.userRecord(1, name: "Zoé", role: .admin)
             user.passwordHash = "scrypt$1$x"
+            user.scramVerifier = "SCRAM-SHA-256$x"
             user.createdMilliseconds = 1 << 48
             let (first, changed) = (user, Self.changed(user))
             try await store.commit { try $0.put(first) }
@@ -136,6 +137,7 @@ extension StoreContract {
         user.role = .user
         user.isLocked = true
         user.passwordHash = ""
+        user.scramVerifier = ""
         user.stamp = Sample.order(99)
         return user
     }

@@ -14,6 +14,7 @@ package struct Migration: Sendable {
     }
 
     package static let all: [Migration] = [
-        Migration(number: 1, statements: [Schema.log, Schema.account, Schema.chat, Schema.broker])
+        Migration(number: 1, statements: [Schema.log, Schema.account, Schema.chat, Schema.broker]),
+        Migration(number: 2, statements: [Schema.scram]),
     ]
 }

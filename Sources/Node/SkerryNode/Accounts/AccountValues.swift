@@ -72,7 +72,7 @@ extension UserEntry {
     init(_ user: UserRecord) {
         self.init(
             id: user.id, name: user.name, display: user.display, role: user.role, isLocked: user.isLocked, passwordHash: user.passwordHash,
-            createdMilliseconds: user.createdMilliseconds)
+            scramVerifier: user.scramVerifier, createdMilliseconds: user.createdMilliseconds)
     }
 }
 

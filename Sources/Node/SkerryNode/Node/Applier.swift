@@ -45,7 +45,7 @@ package enum Applier {
         try store.put(
             UserRecord(
                 id: entry.id, name: entry.name, nameKey: UserName.key(of: entry.name), display: entry.display, role: entry.role, isLocked: entry.isLocked,
-                passwordHash: entry.passwordHash, createdMilliseconds: entry.createdMilliseconds, stamp: order))
+                passwordHash: entry.passwordHash, scramVerifier: entry.scramVerifier, createdMilliseconds: entry.createdMilliseconds, stamp: order))
     }
 
     private static func apply(_ entry: DeviceEntry, _ order: Order, _ store: any StoreTransaction) throws {
