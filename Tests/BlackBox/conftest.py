@@ -40,6 +40,14 @@ def box(tmp_path_factory):
     box.stop()
 
 
+@pytest.fixture(scope="session")
+def open_box(tmp_path_factory):
+    """One box whose ordinary topics are open to clients without an account."""
+    box = Box(tmp_path_factory.mktemp("open") / "data", "--mqtt-anonymous", "#").start()
+    yield box
+    box.stop()
+
+
 @pytest.fixture
 def new_box(tmp_path):
     """Makes boxes that belong to one test: `new_box()`, `new_box("--mqtt-anonymous", "#")`, `new_box(config="log.level = debug")`."""
