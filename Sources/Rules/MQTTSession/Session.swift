@@ -28,6 +28,8 @@ package struct Session {
     package private(set) var outbound: OutboundWindow<ApplicationMessage>
     /// Bytes for the client, in order.
     package private(set) var output = ByteBuffer()
+    /// What `output` was given since `takeTally`.
+    private var tally = SessionTally()
 
     /// A new session, from the CONNECT that makes it.
     package init(_ terms: ConnectTerms, limits: SessionLimits) {
@@ -58,6 +60,13 @@ package struct Session {
         let output = self.output
         self.output = ByteBuffer()
         return output
+    }
+
+    /// How much was written for the client since the last time, for the figures.
+    package mutating func takeTally() -> SessionTally {
+        let tally = self.tally
+        self.tally = SessionTally()
+        return tally
     }
 
     /// Takes back a QoS 2 message that was half received before a restart.
@@ -307,9 +316,12 @@ package struct Session {
                     encoded.byteCount <= terms.packetBytesMax
                 else { return .unsent }
                 encoded.write(into: &self.output)
+                self.tally.note(message)
                 return .taken
             }
-            return self.write(message, delivery, packetID: 0, isDuplicate: false, now) ? .taken : .unsent
+            guard self.write(message, delivery, packetID: 0, isDuplicate: false, now) else { return .unsent }
+            self.tally.note(message)
+            return .taken
         }
         let byteCount = message.byteCount
         guard self.outbound.byteCount + byteCount <= self.limits.queuedBytesMax || self.outbound.isEmpty else { return .full }
@@ -334,6 +346,7 @@ package struct Session {
                 self.write(message, delivery, packetID: entry.packetID, isDuplicate: entry.seq <= self.outbound.sentSeq, now)
             {
                 _ = self.outbound.markSent()
+                self.tally.note(message)
                 sent += 1
             } else if let seq = self.outbound.skip() {
                 dropped += 1
@@ -365,6 +378,7 @@ package struct Session {
 
     private mutating func write(_ packet: MQTTPacket) {
         guard let terms = self.connection?.terms, self.isConnected else { return }
+        self.tally.packets += 1
         MQTTEncoder.encode(packet, version: terms.version, packetBytesMax: terms.packetBytesMax, into: &self.output)
     }
 

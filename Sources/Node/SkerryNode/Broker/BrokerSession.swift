@@ -20,6 +20,9 @@ final class BrokerSession {
     /// Its line in the list of who is connected.
     var online: SessionID?
     var connectedSince: UInt64 = 0
+    /// PUBLISH packets from and to the client, for lists.
+    var received = 0
+    var sent = 0
     /// When its connection ended, by the broker's clock; 0 while connected.
     var ended: UInt64 = 0
     /// When the will is due.

@@ -143,7 +143,6 @@ extension BrokerShard {
     ) -> Bool {
         switch session.machine.deliver(message, delivery, now: now, room: self.room(session), layouts: &layouts) {
         case .taken:
-            if delivery.qos == .atMostOnce { self.metrics.add(.mqttPublishesOut) }
             self.touch(session)
             return true
         case .full:

@@ -124,6 +124,7 @@ extension BrokerShard {
     private func add(_ session: BrokerSession) {
         self.sessions[session.machine.clientID] = session
         self.byKey[session.key] = session
+        self.index.insert(session)
         self.broker.statistics.add(.sessions, 1)
     }
 
@@ -152,6 +153,8 @@ extension BrokerShard {
     private func detach(_ session: BrokerSession) {
         guard let link = session.link else { return }
         self.byLink[link.id] = nil
+        self.figures.collect(session)
+        self.scheduleFlush()
         session.link = nil
         session.ended = self.now
         session.retained.removeAll()
@@ -202,6 +205,7 @@ extension BrokerShard {
         for filter in Array(session.machine.subscriptions.keys) { self.remove(filter, session) }
         if self.sessions[session.machine.clientID] === session { self.sessions[session.machine.clientID] = nil }
         self.byKey[session.key] = nil
+        self.index.remove(session)
         self.acknowledged[session.key] = nil
         self.unwritten.remove(session)
         self.broker.statistics.add(.sessions, -1)
@@ -252,7 +256,10 @@ extension BrokerShard {
                 self.save(session)
             }
             if self.ticks % 10 == 0 {
-                for session in Array(self.sessions.values) where self.isExpired(session) { self.end(session) }
+                for session in Array(self.sessions.values) where self.isExpired(session) {
+                    self.metrics.add(.mqttSessionsExpired)
+                    self.end(session)
+                }
             }
             self.retryStalled()
             self.retryWrites()

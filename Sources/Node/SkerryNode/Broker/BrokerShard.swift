@@ -16,6 +16,10 @@ package final class BrokerShard {
     var sessions: [String: BrokerSession] = [:]
     var byKey: [UInt64: BrokerSession] = [:]
     var byLink: [UInt64: BrokerSession] = [:]
+    /// `sessions` in the order of lists.
+    var index = SessionIndex()
+    /// What was counted since the last flush.
+    var figures = ShardFigures()
     let tree = SubscriptionTree<BrokerSession, ClientSubscription>()
     let groups = SharedGroups()
     /// Sessions with a subscription to the chat, by user.
@@ -90,9 +94,10 @@ package final class BrokerShard {
         self.perform {
             guard let session = self.byLink[link.id] else { return link.settle(packets.count) }
             let now = self.now
+            self.figures.packetsIn += packets.count
             for packet in packets {
                 var effects: [SessionEffect] = []
-                if case .publish = packet { self.metrics.add(.mqttPublishesIn) }
+                if case .publish(let publish) = packet { self.figures.received(publish, session) }
                 session.machine.receive(packet, now: now, effects: &effects)
                 if self.run(effects, session) == 0 { link.settle(1) }
                 // A PUBREL that nothing is known of ends the exchange all the same: the box was started again since its PUBREC.
@@ -173,6 +178,7 @@ package final class BrokerShard {
             }
             self.removeAcknowledged()
             self.sendCrossing()
+            self.figures.flush(into: self.metrics)
         }
     }
 
@@ -186,8 +192,8 @@ package final class BrokerShard {
     private func settle(_ session: BrokerSession) {
         guard let link = session.link else { return }
         var effects: [SessionEffect] = []
-        let sent = session.machine.pump(now: self.now, room: self.room(session), effects: &effects)
-        if sent > 0 { self.metrics.add(.mqttPublishesOut, sent) }
+        session.machine.pump(now: self.now, room: self.room(session), effects: &effects)
+        self.figures.collect(session)
         self.run(effects, session)
         guard session.link === link else { return }
         self.send(session.machine.takeOutput(), to: link)
