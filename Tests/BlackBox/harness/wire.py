@@ -112,7 +112,7 @@ class Wire(Raw):
 
     def connect_bytes(self, id: str | bytes, clean: bool = True, expiry: int | None = None, keepalive: int = 60, will: Will | None = None, username=None,
                       password=None, version: int | None = None, name: str | None = None, will_properties: bytes | None = None, **props) -> bytes:
-        version = version or self.version
+        version = self.version if version is None else version
         flags = (2 if clean else 0) | (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
         if will:
             flags |= 4 | will.qos << 3 | (0x20 if will.retain else 0)
@@ -279,6 +279,29 @@ class Wire(Raw):
             self.expect("PUBREL", message.id)
             self.ack("PUBCOMP", message.id)
         return message
+
+    def messages(self, count: int) -> list[Packet]:
+        """So many PUBLISH packets in the order they come, each acknowledged to its end, however the exchanges mix."""
+        found: list[Packet] = []
+        open = set()
+        while len(found) < count or open:
+            packet = self.receive()
+            match packet.type:
+                case "PUBLISH":
+                    found.append(packet)
+                    if packet.qos == 1:
+                        self.ack("PUBACK", packet.id)
+                    elif packet.qos == 2:
+                        open.add(packet.id)
+                        self.ack("PUBREC", packet.id)
+                case "PUBREL":
+                    assert packet.id in open, packet
+                    open.remove(packet.id)
+                    self.ack("PUBCOMP", packet.id)
+                case _:
+                    raise AssertionError(f"messages were awaited, not {packet}")
+        assert len(found) == count, found
+        return found
 
     def pending(self) -> list[Packet]:
         """Everything that was on its way to this client: what comes before the answer to a ping."""

@@ -39,6 +39,7 @@ package final class MQTTBroker: Sendable {
     let queue: QueueWriter
     let writes: BrokerWrites
     let statistics = BrokerStatistics()
+    let system: SystemTopics
     let counts = SessionCounts()
     private let key = Atomic<UInt64>(1)
     private let number: Atomic<Int32>
@@ -78,7 +79,8 @@ package final class MQTTBroker: Sendable {
         self.access = TopicAccess(anonymous: settings.anonymous)
         self.clock = clock
         self.started = clock.now()
-        self.queue = QueueWriter(limits: self.sessionLimits, metrics: node.metrics, clock: clock)
+        self.system = SystemTopics(now: clock.now())
+        self.queue = QueueWriter(limits: self.sessionLimits, metrics: node.metrics, statistics: self.statistics, clock: clock)
         self.writes = BrokerWrites(commits: node.commits, loop: node.shards[0].loop)
         self.number = Atomic<Int32>(0)
     }
@@ -105,10 +107,15 @@ package final class MQTTBroker: Sendable {
     // MARK: - Connections
 
     /// A number for a new connection's link.
-    package func nextLink() -> UInt64 { self.nextKey() }
+    package func nextLink() -> UInt64 {
+        self.node.metrics.add(.mqttSocketsOpened)
+        return self.nextKey()
+    }
 
     /// The first packet of a connection. The outlet hears `accepted`, or the connection is refused and closed.
     package func connect(_ connect: MQTTConnect, _ link: MQTTLink) {
+        self.node.metrics.add(.mqttPacketsIn)
+        if let bytes = connect.properties.maximumPacketSize { link.packetBytesMax.store(Int(clamping: bytes), ordering: .relaxed) }
         let terms: ConnectTerms
         do {
             terms = try ConnectTerms(connect, limits: self.sessionLimits) {
@@ -162,7 +169,8 @@ package final class MQTTBroker: Sendable {
         var connack = MQTTConnack(refusal.reason)
         if version == .v5 { connack.properties.reasonString = refusal.text }
         var bytes = ByteBuffer()
-        MQTTEncoder.encode(.connack(connack), version: version, into: &bytes)
+        let packetBytesMax = min(link.packetBytesMax.load(ordering: .relaxed), MQTTCodecLimits.packetBytesProtocolMax)
+        MQTTEncoder.encode(.connack(connack), version: version, packetBytesMax: packetBytesMax, into: &bytes)
         link.send(bytes, thenClose: true)
     }
 
@@ -304,7 +312,7 @@ package final class MQTTBroker: Sendable {
     private func remember(_ loaded: LoadedSession) {
         let (queue, shard) = (self.queue, self.node.home(of: loaded.record.clientID).index)
         self.writes.rows(loop: nil) { _ in
-            queue.open(session: loaded.record.number, after: loaded.bounds?.last ?? 0)
+            queue.open(session: loaded.record.number, bounds: loaded.bounds)
             guard let user = loaded.state.owner.user else { return }
             for (subscription, interest) in loaded.subscriptions {
                 guard let interest, interest.isKept, subscription.options.qos != .atMostOnce else { continue }

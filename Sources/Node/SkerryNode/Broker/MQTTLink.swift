@@ -41,6 +41,8 @@ package final class MQTTLink: Sendable {
     private let isGone = Atomic<Bool>(false)
     private let isStopped = Atomic<Bool>(false)
     private let owedMax: Int
+    /// Bytes of the largest packet the client takes, once its CONNECT said so: a refusal keeps to it as well [MQTT-3.2.2-19].
+    let packetBytesMax = Atomic<Int>(.max)
 
     /// To be made on the connection's loop.
     package init(id: UInt64, loop: any EventLoop, remote: SocketAddress?, transport: MQTTTransport = .tcp, owedMax: Int, outlet: any MQTTOutlet) {
