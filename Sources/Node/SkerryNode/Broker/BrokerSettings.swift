@@ -56,7 +56,7 @@ package struct BrokerSettings: Sendable {
     /// Bytes of QoS 2 messages between PUBREC and PUBCOMP that wait, on one event loop, for room on a full disk; beyond, the publisher is closed
     /// and sends its PUBREL again.
     package var stalledBytesMax = 4 << 20
-    /// Seconds between two publications of `$SYS/…`.
+    /// Seconds between two publications of what has changed of `$SYS/…`; 0 = never, and a new subscriber is told the present values all the same.
     package var systemSeconds = 10
 
     package init() {}

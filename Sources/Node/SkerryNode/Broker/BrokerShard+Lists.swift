@@ -54,6 +54,24 @@ extension BrokerShard {
         return true
     }
 
+    /// What is under way to the clients behind `after`, as far as one question looks; `through` is nil at the end.
+    func load(after: String) -> (inFlight: Int, waitingBytes: Int, through: String?) {
+        var (inFlight, waitingBytes, work) = (0, 0, 0)
+        var (last, through): (String?, String?)
+        self.index.forEach(from: after, includesStart: false) { session in
+            guard work < Self.workMax else {
+                through = last
+                return false
+            }
+            work += 1
+            inFlight += session.machine.outbound.inFlight
+            waitingBytes += session.link?.waitingBytes ?? 0
+            last = session.machine.clientID
+            return true
+        }
+        return (inFlight, waitingBytes, through)
+    }
+
     // MARK: - One client
 
     func client(_ id: String) -> ClientSummary? { self.listed(id).map { self.summary($0) } }

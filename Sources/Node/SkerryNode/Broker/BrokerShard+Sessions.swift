@@ -280,7 +280,7 @@ extension BrokerShard {
     /// What one shard does for all.
     private func tickBroker(_ now: UInt64) {
         self.broker.retryForgetting()
-        if self.ticks % max(1, self.settings.systemSeconds) == 0, self.broker.statistics.value(.connected) > 0 { self.publishSystem() }
+        if self.settings.systemSeconds > 0, self.ticks % self.settings.systemSeconds == 0 { self.publishSystem() }
         if self.ticks % 60 == 0 {
             self.broker.writes.rows(loop: nil) { _ = try $0.removeRetained(expiredAt: now, limit: 1_000) }
         }

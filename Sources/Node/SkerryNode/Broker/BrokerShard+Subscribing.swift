@@ -170,7 +170,9 @@ extension BrokerShard {
 
     func insert(_ subscription: ClientSubscription, _ interest: ChatInterest?, _ session: BrokerSession) {
         let filter = subscription.filter
-        if session.machine.subscriptions.updateValue(subscription, forKey: filter) == nil { self.broker.statistics.add(.subscriptions, 1) }
+        if session.machine.subscriptions.updateValue(subscription, forKey: filter) == nil {
+            self.broker.statistics.add(filter.isShared ? .sharedSubscriptions : .subscriptions, 1)
+        }
         if let interest {
             if session.interests.isEmpty, let user = session.owner.user { self.chatSessions[user, default: []].append(session) }
             session.interests[filter] = interest
@@ -186,7 +188,7 @@ extension BrokerShard {
     @discardableResult
     func remove(_ filter: TopicFilter, _ session: BrokerSession) -> Bool {
         guard session.machine.subscriptions.removeValue(forKey: filter) != nil else { return false }
-        self.broker.statistics.add(.subscriptions, -1)
+        self.broker.statistics.add(filter.isShared ? .sharedSubscriptions : .subscriptions, -1)
         if session.interests.removeValue(forKey: filter) != nil {
             if session.interests.isEmpty, let user = session.owner.user {
                 self.chatSessions[user]?.removeAll { $0 === session }

@@ -2,32 +2,29 @@ import Synchronization
 
 /// How much there is of what, over all shards.
 final class BrokerStatistics: Sendable {
-    let connected = Atomic<Int>(0)
-    let connectedMost = Atomic<Int>(0)
-    let sessions = Atomic<Int>(0)
-    let subscriptions = Atomic<Int>(0)
+    enum Name: Int, Sendable, CaseIterable {
+        case connected, connectedMost, sessions
+        /// Those to filters of the client's own, and those shared with others.
+        case subscriptions, sharedSubscriptions
+        /// Rows of queues, and bytes of their messages; holes between acknowledged rows count.
+        case queued, queuedBytes
+        /// As they were counted last (`MQTTBroker.refreshTotals`).
+        case retained, retainedBytes, inFlight, waitingBytes
+    }
 
-    enum Name: Sendable { case connected, connectedMost, sessions, subscriptions }
+    private final class Number: Sendable {
+        let value = Atomic<Int>(0)
+    }
+
+    private let numbers = Name.allCases.map { _ in Number() }
 
     func add(_ name: Name, _ count: Int) {
-        switch name {
-        case .connected:
-            let now = self.connected.wrappingAdd(count, ordering: .relaxed).newValue
-            _ = self.connectedMost.max(now, ordering: .relaxed)
-        case .connectedMost: break
-        case .sessions: self.sessions.wrappingAdd(count, ordering: .relaxed)
-        case .subscriptions: self.subscriptions.wrappingAdd(count, ordering: .relaxed)
-        }
+        let now = self.numbers[name.rawValue].value.wrappingAdd(count, ordering: .relaxed).newValue
+        if name == .connected { _ = self.numbers[Name.connectedMost.rawValue].value.max(now, ordering: .relaxed) }
     }
 
-    func value(_ name: Name) -> Int {
-        switch name {
-        case .connected: self.connected.load(ordering: .relaxed)
-        case .connectedMost: self.connectedMost.load(ordering: .relaxed)
-        case .sessions: self.sessions.load(ordering: .relaxed)
-        case .subscriptions: self.subscriptions.load(ordering: .relaxed)
-        }
-    }
+    func set(_ name: Name, _ count: Int) { self.numbers[name.rawValue].value.store(count, ordering: .relaxed) }
+    func value(_ name: Name) -> Int { self.numbers[name.rawValue].value.load(ordering: .relaxed) }
 }
 
 /// How many durable sessions each owner has: what a client leaves behind takes memory and disk although nobody is connected.

@@ -64,10 +64,20 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         var count = 0
         var byteCount = 0
         var isCounted = false
+
+        /// What the two ends of the queue say.
+        mutating func take(_ bounds: QueueBounds?) {
+            guard let bounds else { return }
+            self.lastSeq = max(self.lastSeq, bounds.last)
+            self.byteSum = max(self.byteSum, bounds.lastByteSum)
+            self.count = Int(clamping: bounds.last - bounds.first + 1)
+            self.byteCount = Int(clamping: bounds.lastByteSum - bounds.firstByteSum)
+        }
     }
 
     private let limits: SessionLimits
     private let metrics: NodeMetrics
+    private let statistics: BrokerStatistics
     private var depths: [Int32: Depth] = [:]
     /// What the running group has changed in `depths`, as it was before. Nobody hears of a failed group's numbers, so they are used again: a gap
     /// would count as messages that wait, and after a while with a full disk a nearly empty queue would seem full for good.
@@ -79,9 +89,10 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
     private let clock: BrokerClock
     private var clockWritten: UInt64 = 0
 
-    init(limits: SessionLimits, metrics: NodeMetrics, clock: BrokerClock) {
+    init(limits: SessionLimits, metrics: NodeMetrics, statistics: BrokerStatistics, clock: BrokerClock) {
         self.limits = limits
         self.metrics = metrics
+        self.statistics = statistics
         self.clock = clock
     }
 
@@ -153,20 +164,29 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
 
     private func set(_ depth: Depth, of session: Int32) {
         if self.before[session] == nil { self.before[session] = self.depths[session] }
-        self.depths[session] = depth
+        self.replace(session, depth)
     }
 
-    /// A session is there, new or as it was found at the start; its next number follows `lastSeq`, as its window at home expects.
-    func open(session: Int32, after lastSeq: UInt64 = 0) {
+    /// The one place where depths change, so that their sum is right.
+    private func replace(_ session: Int32, _ depth: Depth?) {
+        let old = self.depths[session]
+        self.depths[session] = depth
+        let (count, byteCount) = ((depth?.count ?? 0) - (old?.count ?? 0), (depth?.byteCount ?? 0) - (old?.byteCount ?? 0))
+        if count != 0 { self.statistics.add(.queued, count) }
+        if byteCount != 0 { self.statistics.add(.queuedBytes, byteCount) }
+    }
+
+    /// A session is there, new or as it was found at the start; its next number follows its last row's, as its window at home expects.
+    func open(session: Int32, bounds: QueueBounds? = nil) {
         guard self.sessions.insert(session).inserted else { return }
         var depth = Depth()
-        depth.lastSeq = lastSeq
-        self.depths[session] = depth
+        depth.take(bounds)
+        self.replace(session, depth)
     }
 
     func forget(session: Int32) {
         self.sessions.remove(session)
-        self.depths[session] = nil
+        self.replace(session, nil)
     }
 
     private func depth(_ session: Int32, _ store: any StoreTransaction) throws -> Depth {
@@ -179,12 +199,7 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         depth.isCounted = true
         depth.count = 0
         depth.byteCount = 0
-        if let bounds = try store.queueBounds(of: session) {
-            depth.lastSeq = max(depth.lastSeq, bounds.last)
-            depth.byteSum = max(depth.byteSum, bounds.lastByteSum)
-            depth.count = Int(clamping: bounds.last - bounds.first + 1)
-            depth.byteCount = Int(clamping: bounds.lastByteSum - bounds.firstByteSum)
-        }
+        depth.take(try store.queueBounds(of: session))
         self.set(depth, of: session)
         return depth
     }
@@ -260,7 +275,7 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
 
     /// After a failed group: what was counted is not there.
     func failed() {
-        for (session, depth) in self.before where self.depths[session] != nil { self.depths[session] = depth }
+        for (session, depth) in self.before where self.depths[session] != nil { self.replace(session, depth) }
         self.before.removeAll(keepingCapacity: true)
         self.lastMessage = nil
         self.clockWritten = 0

@@ -39,7 +39,7 @@ package struct SystemProbe: Sendable {
     }
 
     /// The second number of `/proc/self/statm`, in pages.
-    private static func resident() -> Int? {
+    static func resident() -> Int? {
         guard let file = fopen("/proc/self/statm", "r") else { return nil }
         defer { fclose(file) }
         var line = [CChar](repeating: 0, count: 128)
