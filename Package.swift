@@ -129,7 +129,7 @@ let package = Package(
 
         // Programs
         program("skerry", ["SkerryModel", "SkerryServer", "Settings", nioCore, argumentParser]),
-        program("skerry-bench", ["SkerryModel", "MQTTCodec", nioCore, nioPosix, nioHTTP1, nioWebSocket, argumentParser]),
+        program("skerry-bench", ["SkerryModel", "MQTTCodec", "TopicRouting", nioCore, nioPosix, nioHTTP1, nioWebSocket, argumentParser]),
         program("skerry-dev", ["SkerryModel", "SkerryNode", "Listeners", nioCore, nioPosix, nioHTTP1, logging, argumentParser]),
 
         // Tests

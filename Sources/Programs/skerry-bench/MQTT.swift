@@ -4,139 +4,117 @@ import NIOCore
 import NIOPosix
 import SkerryModel
 
-/// Delivered messages and what each costs, beside Mosquitto in the same run.
+/// The broker, beside Mosquitto in the same run.
 struct MQTT: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Delivered MQTT messages a second and processor time of each, beside Mosquitto.",
+        abstract: "Cost, latency, memory and durability of the MQTT broker, beside Mosquitto.",
         discussion: """
-            Both brokers run at once, take turns, and have the same clients: 64 bytes, no accounts, nothing retained, no offline queue. Processor time is what \
-            the kernel charged to the broker's process. Mosquitto keeps its defaults, save that its queues are unlimited and that it does not wait to fill segments (set_tcp_nodelay).
+            Both brokers get the same clients (64 bytes unless said, no accounts, version 3.1.1) and take turns on the same processors; the clients have the \
+            others (--cores). Processor time is what the kernel charged to the broker's process. Mosquitto keeps its defaults, save that its queues are \
+            unlimited and that it does not wait to fill segments (set_tcp_nodelay); the box's limits are lifted likewise.
+
+            Everything takes about 15 minutes, 8 GB of memory with Mosquitto and 2 GB of disk under --directory; --quick shows in two that all works. Parts for --only:
+
+            \(Part.allCases.map { "  \($0.rawValue): \($0.explanation)" }.joined(separator: "\n"))
             """)
+
+    enum Part: String, CaseIterable, ExpressibleByArgument {
+        case fanout, pairs, latency, connections, queue, million, kill, retained, matching
+
+        var explanation: String {
+            switch self {
+            case .fanout: "processor time of a delivery, 1 publisher to 100 and 1,000 subscribers, QoS 0 and 1, 64 B and 1 KiB"
+            case .pairs: "the same for 100 pairs of one publisher and one subscriber"
+            case .latency: "p99 of both at half of Mosquitto's maximum rate, sent at fixed times"
+            case .connections: "memory of an idle connection, of 10,000, and with one subscription each"
+            case .queue: "QoS 1 messages for an absent subscriber: in and, when it is back, out"
+            case .million: "memory while 1,000,000 messages wait for one absent client, and while it gets them"
+            case .kill: "acknowledged messages that a kill -9 takes"
+            case .retained: "1,000,000 retained messages to a # subscriber, and whether others notice"
+            case .matching: "cost of finding the subscribers among 1,000 to 1,000,000 subscriptions"
+            }
+        }
+    }
 
     @OptionGroup var options: Options
     @Option(help: ArgumentHelp("The broker beside it; empty for none.", valueName: "path")) var mosquitto = "mosquitto"
+    @Option(
+        help: ArgumentHelp("Processors of broker and clients, such as 0-1:2-3; none pins nothing.", discussion: "By default one half each.", valueName: "list"))
+    var cores = ""
+    @Option(help: ArgumentHelp("Only these parts, with commas between them.", valueName: "parts")) var only = ""
     @Option(help: "Messages of one publisher under way at once.") var window = 16
-    @Option(help: "Bytes of a payload.") var payload = 64
-    @Option(help: "Subscribers of a fan-out, and pairs.") var clients = 100
+    @Option(help: "QoS 1 messages of one publisher without acknowledgement in queue, million, kill and retained.") var ingestWindow = 20
+    @Option(help: "Idle connections.") var connections = 10_000
 
     func run() throws {
         let measure = try self.options.measure()
-        guard (1...10_000).contains(self.window), (1...8_000).contains(self.payload), (1...1_000).contains(self.clients) else {
-            throw ValidationError("--window is 1 to 10000, --payload 1 to 8000, --clients 1 to 1000")
+        guard (1...10_000).contains(self.window), (1...10_000).contains(self.ingestWindow), (200...15_000).contains(self.connections) else {
+            throw ValidationError("--window and --ingest-window are 1 to 10000, --connections 200 to 15000")
+        }
+        var parts: Set<Part> = []
+        for name in self.only.split(separator: ",") {
+            guard let part = Part(rawValue: String(name)) else {
+                throw ValidationError("there is no part \(name); there are \(Part.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            parts.insert(part)
         }
         var report = Report(machine: Machine.description(), program: measure.skerry)
-        try Self.measure(measure, mosquitto: self.mosquitto, window: self.window, payload: self.payload, clients: self.clients, into: &report)
+        try Self.measure(
+            measure, parts: parts.isEmpty ? Set(Part.allCases) : parts, mosquitto: self.mosquitto, cores: self.cores, window: self.window,
+            ingestWindow: self.ingestWindow, connections: self.connections, into: &report)
         report.print(asJSON: self.options.json)
     }
 
     static func measure(
-        _ measure: Measure, mosquitto: String = "mosquitto", window: Int = 16, payload: Int = 64, clients: Int = 100, into report: inout Report
+        _ measure: Measure, parts: Set<Part> = Set(Part.allCases), mosquitto: String = "mosquitto", cores: String = "", window: Int = 16,
+        ingestWindow: Int = 20, connections: Int = 10_000, into report: inout Report
     ) throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var measure = measure
+        measure.pinning = try Pinning.parse(cores)
+        // Before there is a second thread.
+        try measure.pinning?.pinClients()
+        report.note("MQTT: \(measure.pinning?.description ?? "nothing pinned"); medians of \(measure.runs) runs of \(measure.seconds) s")
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         defer { try? group.syncShutdownGracefully() }
-        let loop = group.next()
-        let box = try MeasuredBox(measure, extraSettings: "mqtt.anonymous = #\nmqtt.receive_max = 10000\nmqtt.in_flight_max = 10000\n")
-        try box.start()
-        var brokers = [Broker(port: box.mqttPort, process: try box.running)]
-        let beside = mosquitto.isEmpty ? nil : try Mosquitto(mosquitto, under: measure.directory)
-        if let beside { brokers.append(Broker(port: beside.port, process: beside.process)) }
-        let patterns = [
-            MQTTPattern(name: "1 → \(clients), QoS 0", publishers: 1, subscribers: clients, qos: .atMostOnce, payloadBytes: payload, window: window),
-            MQTTPattern(name: "1 → \(clients), QoS 1", publishers: 1, subscribers: clients, qos: .atLeastOnce, payloadBytes: payload, window: window),
-            MQTTPattern(name: "\(clients) pairs, QoS 0", publishers: clients, subscribers: 1, qos: .atMostOnce, payloadBytes: payload, window: window),
-            MQTTPattern(name: "\(clients) pairs, QoS 1", publishers: clients, subscribers: 1, qos: .atLeastOnce, payloadBytes: payload, window: window),
-        ]
-        for pattern in patterns {
-            let figures = try Self.run(pattern, brokers, measure, loop)
-            let other = figures.count > 1 ? figures[1] : nil
-            report.add("\(pattern.name), delivered", figures[0].rate, "messages/s", beside: other?.rate)
-            report.add("\(pattern.name), processor", figures[0].microseconds, "µs/delivery", beside: other?.microseconds)
+        let run = MQTTRun(
+            measure: measure, mosquitto: mosquitto, loop: group.next(), quietLoop: group.next(), window: window, ingestWindow: ingestWindow)
+
+        if !parts.isDisjoint(with: [.fanout, .pairs, .latency]) { try Self.measurePatterns(run, parts, into: &report) }
+        if parts.contains(.connections) { try MQTTConnections.measure(run, count: connections, into: &report) }
+        if parts.contains(.queue) { try MQTTQueue.rates(run, into: &report) }
+        if parts.contains(.kill) { try MQTTQueue.kill(run, into: &report) }
+        if parts.contains(.million) { try MQTTQueue.million(run, into: &report) }
+        if parts.contains(.retained) { try MQTTRetained.measure(run, into: &report) }
+        if parts.contains(.matching) {
+            try Matching.measureTable(measure, into: &report)
+            try Matching.measureBrokers(run, into: &report)
         }
-        box.stop()
     }
 
-    private struct Broker {
-        let port: Int
-        let process: ServerProcess
-    }
-
-    private struct Figure {
-        var rate: Double
-        var microseconds: Double
-    }
-
-    /// The medians of a pattern, for each broker; the brokers take turns run by run.
-    private static func run(_ pattern: MQTTPattern, _ brokers: [Broker], _ measure: Measure, _ loop: any EventLoop) throws -> [Figure] {
-        let loads = try brokers.map { try Self.connect(pattern, port: $0.port, loop) }
-        var figures = brokers.map { _ in [Figure]() }
-        for run in 0...measure.runs {
-            for (index, broker) in brokers.enumerated() {
-                let figure = try Self.once(loads[index], broker, seconds: measure.seconds, loop)
-                if run > 0 { figures[index].append(figure) }
+    private static func measurePatterns(_ run: MQTTRun, _ parts: Set<Part>, into report: inout Report) throws {
+        let brokers = try run.makeBoth()
+        defer { for broker in brokers { broker.stop() } }
+        for broker in brokers { try broker.start() }
+        let levels: [MQTTQoS] = [.atMostOnce, .atLeastOnce]
+        for payload in [64, 1_024] {
+            let (forFanOut, forPairs) = payload == 64 ? ("ratio ≤ 0.5", "ratio ≤ 0.8") : ("ratio ≤ 1.0", "ratio ≤ 1.0")
+            for subscribers in [100, 1_000] where parts.contains(.fanout) {
+                for qos in levels {
+                    let pattern = MQTTPatterns.fanOut(subscribers, qos, payload: payload, window: run.window)
+                    try MQTTPatterns.measure(pattern, brokers, run, target: forFanOut, into: &report)
+                }
+            }
+            for qos in levels where parts.contains(.pairs) {
+                let pattern = MQTTPatterns.pairs(100, qos, payload: payload, window: run.window)
+                try MQTTPatterns.measure(pattern, brokers, run, target: forPairs, into: &report)
             }
         }
-        try loop.submit { for load in loads { load.value.close() } }.wait()
-        return figures.map { Figure(rate: Statistics.median($0.map(\.rate)), microseconds: Statistics.median($0.map(\.microseconds))) }
-    }
-
-    private static func once(_ load: NIOLoopBound<MQTTLoad>, _ broker: Broker, seconds: Int, _ loop: any EventLoop) throws -> Figure {
-        let (delivered, processor, began) = (try loop.submit { load.value.deliveredCount }.wait(), broker.process.processorSeconds, Clock.nanoseconds())
-        try loop.submit { load.value.start() }.wait()
-        Clock.sleep(milliseconds: seconds * 1_000)
-        try loop.submit { load.value.stop() }.wait()
-        let elapsed = Double(Clock.nanoseconds() - began) / 1e9
-        let deadline = Clock.nanoseconds() + 10_000_000_000
-        while try !loop.submit({ load.value.isQuiet }).wait() {
-            if let failure = try loop.submit({ load.value.failure }).wait() { throw BenchError(failure) }
-            guard Clock.nanoseconds() < deadline else {
-                let (published, arrived) = try loop.submit { (load.value.publishedCount, load.value.deliveredCount) }.wait()
-                throw BenchError("messages are missing: \(published) were published, \(arrived) arrived")
+        for qos in levels where parts.contains(.latency) {
+            for pattern in [
+                MQTTPatterns.fanOut(100, qos, payload: 64, window: run.window), MQTTPatterns.pairs(100, qos, payload: 64, window: run.window),
+            ] {
+                try MQTTLatencyLoad.measure(pattern, brokers, run, into: &report)
             }
-            Clock.sleep(milliseconds: 2)
         }
-        let count = Double(try loop.submit { load.value.deliveredCount }.wait() - delivered)
-        return Figure(rate: count / elapsed, microseconds: (broker.process.processorSeconds - processor) / count * 1e6)
-    }
-
-    private static func connect(_ pattern: MQTTPattern, port: Int, _ loop: any EventLoop) throws -> NIOLoopBound<MQTTLoad> {
-        let load = try loop.submit { NIOLoopBound(MQTTLoad(pattern), eventLoop: loop) }.wait()
-        for number in 0..<pattern.publishers {
-            let topic = "bench/\(pattern.qos.rawValue)/\(pattern.publishers)/\(number)"
-            let ids = (0...pattern.subscribers).map { "\(pattern.publishers)-\(pattern.qos.rawValue)-\(number)-\($0)" }
-            let clients = try Connecting.each(ids, on: loop) { id in
-                MQTTBenchClient.connect(port: port, clientID: id, login: nil, on: loop)
-            }
-            _ = try Connecting.each(Array(clients.dropFirst()), on: loop) { client in client.value.subscribe(topic, qos: pattern.qos) }
-            try loop.submit { try load.value.add(topic: topic, publisher: clients[0].value, subscribers: clients.dropFirst().map(\.value)) }.wait()
-        }
-        return load
-    }
-}
-
-/// Debian's Mosquitto on a port and a directory of its own.
-final class Mosquitto {
-    let port: Int
-    let process: ServerProcess
-    private let directory: String
-
-    init(_ path: String, under parent: String) throws {
-        self.directory = try ProcFile.makeDirectory(under: parent)
-        self.port = try FreePort.find()
-        let settings =
-            "listener \(self.port) 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n"
-        try ProcFile.put(settings, at: self.directory + "/mosquitto.conf")
-        self.process = try ServerProcess(path, ["-c", self.directory + "/mosquitto.conf"], log: self.directory + "/log")
-        let deadline = Clock.nanoseconds() + 10_000_000_000
-        while !FreePort.isServed(self.port) {
-            guard !self.process.hasEnded, Clock.nanoseconds() < deadline else {
-                throw BenchError("\(path) does not start (Debian package mosquitto): \(ProcFile.text(self.directory + "/log").suffix(500))")
-            }
-            Clock.sleep(milliseconds: 5)
-        }
-    }
-
-    deinit {
-        self.process.stop()
-        ProcFile.remove(self.directory)
     }
 }

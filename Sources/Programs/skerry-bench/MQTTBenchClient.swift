@@ -13,11 +13,17 @@ final class MQTTBenchClient: ChannelInboundHandler {
     private var received = ByteBuffer()
     private var context: ChannelHandlerContext?
     private var subscribed: EventLoopPromise<Void>?
-    private var needsFlush = false
+    private var isLeaving = false
 
     /// PUBLISH packets that came in, and PUBACKs.
     private(set) var deliveredCount = 0
     private(set) var acknowledgedCount = 0
+    /// Whether CONNACK spoke of a session that was kept.
+    private(set) var isSessionPresent = false
+    /// Gets the first byte and the body of every PUBLISH; nil costs nothing.
+    var onPublish: ((UInt8, ByteBuffer) -> Void)?
+    /// Gets the packet identifier of every PUBACK.
+    var onAcknowledge: ((UInt16) -> Void)?
     /// After a read that brought at least one PUBLISH or PUBACK.
     var onProgress: () -> Void = {}
     private(set) var failure: String?
@@ -28,13 +34,22 @@ final class MQTTBenchClient: ChannelInboundHandler {
     }
 
     /// Connects with a person's token, or as nobody.
-    static func connect(port: Int, clientID: String, login: MeasuredBox.Person?, on loop: any EventLoop) -> EventLoopFuture<NIOLoopBound<MQTTBenchClient>> {
+    ///
+    /// - Parameters:
+    ///   - address: where it comes from, when not from the person's address; a loopback address.
+    ///   - isDurable: whether the session outlives the connection.
+    ///   - prepare: called with the client before its first byte: what it must not miss.
+    static func connect(
+        port: Int, clientID: String, login: MeasuredBox.Person? = nil, from address: String? = nil, isDurable: Bool = false, on loop: any EventLoop,
+        prepare: (@Sendable (MQTTBenchClient) -> Void)? = nil
+    ) -> EventLoopFuture<NIOLoopBound<MQTTBenchClient>> {
         let promise = loop.makePromise(of: Void.self)
         let hello = MQTTConnect(
-            version: .v311, clientID: clientID, cleanStart: true, keepAliveSeconds: 0, userName: login?.name,
+            version: .v311, clientID: clientID, cleanStart: !isDurable, keepAliveSeconds: 0, userName: login?.name,
             password: login.map { ByteBuffer(string: $0.token) })
         let client = NIOLoopBound(MQTTBenchClient(hello, connected: promise), eventLoop: loop)
-        let opened = Connecting.open(port: port, from: login?.address, on: loop) { client.value }
+        prepare?(client.value)
+        let opened = Connecting.open(port: port, from: address ?? login?.address, on: loop) { client.value }
         opened.whenFailure { promise.fail($0) }
         return promise.futureResult.map { client }
     }
@@ -54,11 +69,15 @@ final class MQTTBenchClient: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    func subscribe(_ filter: String, qos: MQTTQoS) -> EventLoopFuture<Void> {
+    func subscribe(_ filter: String, qos: MQTTQoS) -> EventLoopFuture<Void> { self.subscribe([filter], qos: qos) }
+
+    /// All of them with one SUBSCRIBE.
+    func subscribe(_ filters: [String], qos: MQTTQoS) -> EventLoopFuture<Void> {
         guard let context = self.context else { return self.connected.futureResult.eventLoop.makeFailedFuture(BenchError("not connected")) }
         let promise = context.eventLoop.makePromise(of: Void.self)
         do {
-            self.write(.subscribe(MQTTSubscribe(1, [MQTTSubscription(try TopicFilter(filter), MQTTSubscriptionOptions(qos: qos))])))
+            let options = MQTTSubscriptionOptions(qos: qos)
+            self.write(.subscribe(MQTTSubscribe(1, try filters.map { MQTTSubscription(try TopicFilter($0), options) })))
             self.subscribed = promise
         } catch {
             promise.fail(error)
@@ -72,7 +91,16 @@ final class MQTTBenchClient: ChannelInboundHandler {
         context.writeAndFlush(self.wrapOutboundOut(packets), promise: nil)
     }
 
-    func close() { self.context?.close(promise: nil) }
+    func close() {
+        self.isLeaving = true
+        self.context?.close(promise: nil)
+    }
+
+    /// Says DISCONNECT before it closes.
+    func leave() {
+        self.send(ByteBuffer(bytes: [0xE0, 0]))
+        self.close()
+    }
 
     private func write(_ packet: MQTTPacket) {
         var buffer = ByteBuffer()
@@ -94,13 +122,16 @@ final class MQTTBenchClient: ChannelInboundHandler {
         switch first >> 4 {
         case MQTTPacketType.publish.rawValue:
             self.deliveredCount += 1
+            self.onPublish?(first, body)
             guard first & 0b0110 == 0b0010, let topicBytes = body.getInteger(at: body.readerIndex, as: UInt16.self),
                 let id = body.getInteger(at: body.readerIndex + 2 + Int(topicBytes), as: UInt16.self)
             else { return }
             acknowledgements.writeMultipleIntegers(UInt8(0x40), UInt8(2), id)
         case MQTTPacketType.puback.rawValue:
             self.acknowledgedCount += 1
+            if let onAcknowledge = self.onAcknowledge, let id = body.getInteger(at: body.readerIndex, as: UInt16.self) { onAcknowledge(id) }
         case MQTTPacketType.connack.rawValue:
+            self.isSessionPresent = body.getInteger(at: body.readerIndex, as: UInt8.self) == 1
             if body.getInteger(at: body.readerIndex + 1, as: UInt8.self) == 0 { self.connected.succeed() } else { self.fail("CONNACK refused the connection") }
         case MQTTPacketType.suback.rawValue:
             if body.getInteger(at: body.readerIndex + 2, as: UInt8.self).map({ $0 < 0x80 }) ?? false {
@@ -131,7 +162,7 @@ final class MQTTBenchClient: ChannelInboundHandler {
     }
 
     private func fail(_ text: String) {
-        guard self.failure == nil else { return }
+        guard self.failure == nil, !self.isLeaving else { return }
         self.failure = text
         self.connected.fail(BenchError(text))
         self.subscribed?.fail(BenchError(text))

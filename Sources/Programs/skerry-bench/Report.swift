@@ -13,6 +13,8 @@ struct Report {
     let machine: String
     let program: String
     private(set) var rows: [Row] = []
+    /// How it was measured, in sentences.
+    private(set) var notes: [String] = []
 
     init(machine: String, program: String) {
         self.machine = machine
@@ -24,12 +26,17 @@ struct Report {
         Progress.say("\(name): \(Self.number(value)) \(unit)")
     }
 
+    mutating func note(_ text: String) {
+        self.notes.append(text)
+        Progress.say(text)
+    }
+
     func print(asJSON: Bool) {
         Swift.print(asJSON ? self.json() : self.table())
     }
 
     private func table() -> String {
-        let header = ["figure", "skerry", "unit", "mosquitto", "ratio", "target"]
+        let header = ["figure", "skerry", "unit", "mosquitto", "ratio", "wanted"]
         let cells = self.rows.map { row in
             [
                 row.name, Self.number(row.value), row.unit, row.beside.map(Self.number) ?? "", row.beside.map { Self.number(row.value / $0, digits: 2) } ?? "",
@@ -46,18 +53,18 @@ struct Report {
             return "| " + padded.joined(separator: " | ") + " |"
         }
         let rule = "|" + used.map { String(repeating: "-", count: widths[$0] + 2) }.joined(separator: "|") + "|"
-        return ([self.machine, "", line(header), rule] + cells.map(line)).joined(separator: "\n")
+        return ([self.machine] + self.notes + ["", line(header), rule] + cells.map(line)).joined(separator: "\n")
     }
 
     private func json() -> String {
         let rows = self.rows.map { row in
             var text = "    {\"name\": \(Self.quote(row.name)), \"value\": \(Self.plain(row.value)), \"unit\": \(Self.quote(row.unit))"
-            if let beside = row.beside { text += ", \"mosquitto\": \(Self.plain(beside))" }
-            if let target = row.target { text += ", \"target\": \(Self.quote(target))" }
+            if let beside = row.beside { text += ", \"mosquitto\": \(Self.plain(beside)), \"ratio\": \(Self.plain(row.value / beside))" }
+            if let target = row.target { text += ", \"wanted\": \(Self.quote(target))" }
             return text + "}"
         }
         return
-            "{\n  \"machine\": \(Self.quote(self.machine)),\n  \"program\": \(Self.quote(self.program)),\n  \"figures\": [\n\(rows.joined(separator: ",\n"))\n  ]\n}"
+            "{\n  \"machine\": \(Self.quote(self.machine)),\n  \"program\": \(Self.quote(self.program)),\n  \"notes\": [\(self.notes.map(Self.quote).joined(separator: ", "))],\n  \"figures\": [\n\(rows.joined(separator: ",\n"))\n  ]\n}"
     }
 
     /// Three digits that matter, thousands apart.

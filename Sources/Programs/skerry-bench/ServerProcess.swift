@@ -9,7 +9,9 @@ final class ServerProcess {
     let pid: pid_t
     private var isRunning = true
 
-    init(_ path: String, _ arguments: [String], log: String) throws {
+    /// - Parameter pinning: where it may run; nil for everywhere.
+    init(_ path: String, _ arguments: [String], log: String, pinning: Pinning? = nil) throws {
+        let (path, arguments) = pinning?.prefix(path, arguments) ?? (path, arguments)
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -41,6 +43,28 @@ final class ServerProcess {
         }
     }
 
+    /// Ends it as the kernel ends a process that is out of memory: without a word and at once.
+    func kill9() {
+        guard self.isRunning else { return }
+        self.isRunning = false
+        kill(self.pid, SIGKILL)
+        var status: Int32 = 0
+        waitpid(self.pid, &status, 0)
+    }
+
+    /// Of a process that ends by itself; waits for that.
+    func exitStatus() -> Int32 {
+        guard self.isRunning else { return -1 }
+        self.isRunning = false
+        var status: Int32 = 0
+        waitpid(self.pid, &status, 0)
+        return status
+    }
+
+    func signal(_ number: Int32) {
+        if self.isRunning { kill(self.pid, number) }
+    }
+
     deinit { self.stop() }
 
     var hasEnded: Bool {
@@ -69,5 +93,7 @@ final class ServerProcess {
 
     /// Memory that is this process's alone and no file's: heap, stacks, and what the loader changed.
     var anonymousKilobytes: Double { self.kilobytes("RssAnon", of: "status") }
+    /// The same, counted page by page: right to the byte, and slow for a large process.
+    var exactAnonymousBytes: Double { self.kilobytes("Anonymous", of: "smaps_rollup") * 1_024 }
     var residentKilobytes: Double { self.kilobytes("VmRSS", of: "status") }
 }

@@ -58,6 +58,10 @@ enum ProcFile {
 
     static func text(_ path: String) -> String { String(decoding: Self.bytes(path) ?? [], as: UTF8.self) }
 
+    static var ownPID: Int32 { getpid() }
+    static var isAdministrator: Bool { geteuid() == 0 }
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
     static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
 
     static func put(_ text: String, at path: String) throws {

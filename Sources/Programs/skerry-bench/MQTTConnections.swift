@@ -1,0 +1,50 @@
+import MQTTCodec
+import NIOCore
+
+/// What a connection costs that does nothing, without an account and by the thousand.
+enum MQTTConnections {
+    /// Made first and not counted, so that what is made once is not counted for each.
+    private static let first = 50
+    /// Connections from one loopback address: neither ports nor limits by address run short.
+    private static let perAddress = 500
+
+    static func measure(_ run: MQTTRun, count wanted: Int, into report: inout Report) throws {
+        let count = max(run.measure.scaled(wanted), Self.first * 4)
+        let loop = run.loop
+        var (idle, subscribed): ([[Double]], [[Double]]) = ([], [])
+        for make in [run.makeBox] + (run.makeMosquitto.map { [$0(.none)] } ?? []) {
+            var (bare, withOne): ([Double], [Double]) = ([], [])
+            for number in 1...run.measure.runs {
+                let broker = try make()
+                try broker.start()
+                defer { broker.stop() }
+                let (process, port) = (try broker.running, broker.mqttPort)
+                let connect: @Sendable (Int) -> EventLoopFuture<NIOLoopBound<MQTTBenchClient>> = { number in
+                    let address = "127.0.1.\(1 + number / Self.perAddress)"
+                    return MQTTBenchClient.connect(port: port, clientID: "idle-\(number)", from: address, on: loop)
+                }
+                var clients = try Connecting.each(Array(0..<Self.first), on: loop, connect)
+                let base = Waiting.settledMemory(of: process)
+                clients += try Connecting.each(Array(Self.first..<count), on: loop, connect)
+                let connected = Waiting.settledMemory(of: process)
+                let filters = clients.indices.map { "idle/\($0)/command" }
+                let pairs = Array(zip(clients, filters))
+                let left = clients
+                _ = try Connecting.each(pairs, on: loop) { client, filter in client.value.subscribe(filter, qos: .atLeastOnce) }
+                let all = Waiting.settledMemory(of: process)
+                let counted = Double(count - Self.first)
+                bare.append((connected - base) / counted)
+                withOne.append((all - base) / counted)
+                Progress.say("connections, \(broker.brokerName), run \(number): \(Report.number(bare[number - 1])) and \(Report.number(withOne[number - 1])) bytes")
+                if let failure = try loop.submit({ left.lazy.compactMap { $0.value.failure }.first }).wait() { throw BenchError(failure) }
+                try loop.submit { for client in left { client.value.close() } }.wait()
+            }
+            idle.append(bare)
+            subscribed.append(withOne)
+        }
+        let words = Report.number(Double(count), digits: 0)
+        let (first, second) = (idle.map(Statistics.median), subscribed.map(Statistics.median))
+        report.add("idle connection, of \(words)", first[0], "bytes", beside: first.count > 1 ? first[1] : nil, target: "≤ 5,000")
+        report.add("with one subscription", second[0], "bytes", beside: second.count > 1 ? second[1] : nil, target: "≤ 6,000")
+    }
+}
