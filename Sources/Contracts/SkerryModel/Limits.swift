@@ -75,6 +75,10 @@ package struct Limits: Sendable, Hashable {
     package var tokenCacheMax = 2_048
     /// MQTT passwords that were right lately; at the bound the oldest eighth is forgotten and checked in full again.
     package var verifiedPasswordsMax = 1_024
+    /// Access rules of the whole box; one more is `quota_exceeded`. All of them are in memory.
+    package var accessRulesMax = 1_000
+    /// Bytes of the topic filter of an access rule.
+    package var accessFilterBytesMax = 1_024
     /// Sends of one user: bucket size and refill per second; beyond is `rate_limited`.
     package var sendBurst = 2_000
     package var sendPerSecond = 500
@@ -86,6 +90,8 @@ package struct Limits: Sendable, Hashable {
     package var strangerBytesMax = 16 * 1024
     /// The largest MQTT CONNECT, which comes from a stranger too; above it the connection is closed. The largest will fits.
     package var connectPacketBytesMax = 80 * 1024
+    /// Bytes of a retained payload that an administrator is shown; the rest is left out.
+    package var retainedShownBytesMax = 64 * 1024
     /// REST requests of one user, or of one address without a token: bucket size and refill per second; beyond is `rate_limited`.
     package var httpBurst = 2_000
     package var httpPerSecond = 500

@@ -106,7 +106,7 @@ struct BoxParts: Sendable {
         self.broker = try await MQTTBroker.start(
             node: self.node, accounts: self.accounts, chat: self.chat, settings: try BrokerSettings(settings.broker))
         self.control = NodeControl(
-            node: self.node, accounts: self.accounts, listeners: ListenerRegistry(), version: SkerryVersion.text,
+            node: self.node, accounts: self.accounts, listeners: ListenerRegistry(), broker: self.broker, version: SkerryVersion.text,
             probe: .system(dataDirectory: settings.data))
         self.control.hold(Self.starting)
     }

@@ -8,6 +8,8 @@ package final class NodeControl: Sendable {
     package let node: Node
     package let accounts: AccountService
     package let listeners: ListenerRegistry
+    /// Nil: this box runs no MQTT broker.
+    package let broker: MQTTBroker?
     package let gauges = GaugeRegistry()
     package let version: String
 
@@ -17,15 +19,19 @@ package final class NodeControl: Sendable {
     /// Why the box is not ready beside what can be seen from here: starting, draining.
     private let holds = Mutex<Set<String>>([])
 
-    package init(node: Node, accounts: AccountService, listeners: ListenerRegistry, version: String, probe: SystemProbe) {
+    package init(
+        node: Node, accounts: AccountService, listeners: ListenerRegistry, broker: MQTTBroker? = nil, version: String, probe: SystemProbe
+    ) {
         self.node = node
         self.accounts = accounts
         self.listeners = listeners
+        self.broker = broker
         self.version = version
         self.probe = probe
         self.startedMilliseconds = node.clock.wall()
         self.startedMonotonic = node.clock.monotonic()
         self.addGauges()
+        self.addBrokerGauges()
     }
 
     package var uptimeSeconds: Int { Int((self.node.clock.monotonic() - self.startedMonotonic) / 1_000) }
