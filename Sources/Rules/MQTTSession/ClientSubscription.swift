@@ -20,12 +20,18 @@ package struct Delivery: Sendable, Hashable {
     package var qos: MQTTQoS
     package var isRetained: Bool
     package var subscriptionIDs: [UInt32]
+    /// The shared subscription that chose this client, as subscribed; nil: a subscription of its own.
+    package var share: String?
 
-    package init(qos: MQTTQoS, isRetained: Bool, subscriptionIDs: [UInt32] = []) {
+    package init(qos: MQTTQoS, isRetained: Bool, subscriptionIDs: [UInt32] = [], share: String? = nil) {
         self.qos = qos
         self.isRetained = isRetained
         self.subscriptionIDs = subscriptionIDs
+        self.share = share
     }
+
+    /// What a message that goes this way counts for under a limit of bytes.
+    package func byteCount(of message: ApplicationMessage) -> Int { message.byteCount + (self.share?.utf8.count ?? 0) }
 
     /// A message that is published now, for one subscription; nil when it is the client's own and the subscription says No Local [MQTT-3.8.3-3].
     package init?(_ message: ApplicationMessage, for subscription: ClientSubscription, isOwn: Bool) {

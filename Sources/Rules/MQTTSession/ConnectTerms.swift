@@ -1,4 +1,5 @@
 package import MQTTCodec
+package import NIOCore
 
 /// Why a CONNECT is refused; the encoder turns the reason into a return code of 3.1.1.
 package struct ConnectRefusal: Error, Sendable, Hashable {
@@ -30,13 +31,21 @@ package struct ConnectTerms: Sendable {
     package let topicAliasMaximum: UInt16
     package let wantsProblemInformation: Bool
     package let will: Will?
+    /// How the client proves who it is, by AUTH packets (§4.12); nil: by user name and password.
+    package let authenticationMethod: String?
+    /// The last word of the method, for CONNACK.
+    package var authenticationData: ByteBuffer?
 
-    /// - Parameter assigned: makes a client id when the client leaves it to the box.
-    package init(_ connect: MQTTConnect, limits: SessionLimits, assigned: () -> String) throws(ConnectRefusal) {
+    /// - Parameters:
+    ///   - methods: the authentication methods that the box speaks.
+    ///   - assigned: makes a client id when the client leaves it to the box.
+    package init(_ connect: MQTTConnect, limits: SessionLimits, methods: [String] = [], assigned: () -> String) throws(ConnectRefusal) {
         let properties = connect.properties
-        if properties.authenticationMethod != nil {
-            throw ConnectRefusal(.badAuthenticationMethod, "This box knows user name and password only.")
+        if let method = properties.authenticationMethod, !methods.contains(method) {
+            let known = methods.isEmpty ? "user name and password only" : "\(methods.joined(separator: ", ")), and user name and password"
+            throw ConnectRefusal(.badAuthenticationMethod, "This box knows \(known).")
         }
+        self.authenticationMethod = properties.authenticationMethod
         self.version = connect.version
         self.isCleanStart = connect.cleanStart
         self.isAssigned = connect.clientID.isEmpty
@@ -78,7 +87,20 @@ package struct ConnectTerms: Sendable {
         if limits.topicAliasMax > 0 { connack.properties.topicAliasMaximum = UInt16(clamping: limits.topicAliasMax) }
         if self.isAssigned { connack.properties.assignedClientIdentifier = self.clientID }
         if self.keepAliveSeconds != self.requestedKeepAliveSeconds { connack.properties.serverKeepAlive = self.keepAliveSeconds }
+        // Both or neither, and the method as the client wrote it [MQTT-4.12.0-5], [MQTT-4.12.0-6].
+        if let method = self.authenticationMethod {
+            connack.properties.authenticationMethod = method
+            connack.properties.authenticationData = self.authenticationData
+        }
         return connack
+    }
+
+    /// An AUTH packet for the client, which has named a method.
+    package func auth(_ reason: MQTTReason, _ data: ByteBuffer?) -> MQTTAuth {
+        var auth = MQTTAuth(reason)
+        auth.properties.authenticationMethod = self.authenticationMethod
+        auth.properties.authenticationData = data
+        return auth
     }
 }
 

@@ -26,10 +26,13 @@ package struct OutboundEntry<Message> {
     package let subscriptionIDs: [UInt32]
     /// What the message counts for under a limit of bytes.
     package let byteCount: Int
+    /// The shared subscription that chose this client, as subscribed: what it does not take is for another member. Nil: its own.
+    package let share: String?
     package var state: State
 
     package init(
-        seq: UInt64, message: Message?, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = [], byteCount: Int = 0, state: State = .waiting
+        seq: UInt64, message: Message?, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = [], byteCount: Int = 0, share: String? = nil,
+        state: State = .waiting
     ) {
         self.seq = seq
         self.message = message
@@ -37,6 +40,7 @@ package struct OutboundEntry<Message> {
         self.isRetained = isRetained
         self.subscriptionIDs = subscriptionIDs
         self.byteCount = byteCount
+        self.share = share
         self.state = state
     }
 
@@ -69,6 +73,10 @@ package struct OutboundWindow<Message> {
     package private(set) var committedSeq: UInt64
     /// Entries up to here were sent once, on this connection or an earlier one: sent again they are duplicates [MQTT-3.3.1-1].
     package private(set) var sentSeq: UInt64
+    /// Of entries up to here it is not known whether they were sent: a connection was there when the power went.
+    private let uncertainSeq: UInt64
+    /// What was not sent up to here was dropped on the disk, to make room for newer messages.
+    private var droppedSeq: UInt64 = 0
     /// PUBLISH packets sent and not finished.
     package private(set) var inFlight = 0
     /// Bytes of the entries that are not finished.
@@ -76,12 +84,17 @@ package struct OutboundWindow<Message> {
     private var isPageRequested = false
 
     /// - Parameter after: the number given last, on an earlier connection or before a restart; all of it is committed.
-    package init(entriesMax: Int, isDurable: Bool, after lastSeq: UInt64 = 0, sent sentSeq: UInt64 = 0, acknowledged through: UInt64 = 0) {
+    /// - Parameter isSentCertain: false when `sentSeq` is only the most that may have been sent.
+    package init(
+        entriesMax: Int, isDurable: Bool, after lastSeq: UInt64 = 0, sent sentSeq: UInt64 = 0, isSentCertain: Bool = true,
+        acknowledged through: UInt64 = 0
+    ) {
         self.entriesMax = max(1, entriesMax)
         self.isDurable = isDurable
         self.lastSeq = lastSeq
         self.committedSeq = lastSeq
         self.sentSeq = sentSeq
+        self.uncertainSeq = isSentCertain ? 0 : sentSeq
         self.windowEnd = isDurable ? min(through, lastSeq) : lastSeq
     }
 
@@ -91,14 +104,17 @@ package struct OutboundWindow<Message> {
     package var hasRoom: Bool { self.entries.count < self.entriesMax }
 
     /// Numbers a message. Nil: it does not fit and is dropped, which happens to sessions that are not durable only.
-    package mutating func append(_ message: Message, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = [], byteCount: Int = 0) -> UInt64? {
+    package mutating func append(
+        _ message: Message, qos: UInt8, isRetained: Bool, subscriptionIDs: [UInt32] = [], byteCount: Int = 0, share: String? = nil
+    ) -> UInt64? {
         let fits = self.hasRoom && !self.isBehind
         if !fits && !self.isDurable { return nil }
         self.lastSeq += 1
         if fits {
             self.append(
                 OutboundEntry(
-                    seq: self.lastSeq, message: message, qos: qos, isRetained: isRetained, subscriptionIDs: subscriptionIDs, byteCount: byteCount))
+                    seq: self.lastSeq, message: message, qos: qos, isRetained: isRetained, subscriptionIDs: subscriptionIDs, byteCount: byteCount,
+                    share: share))
         }
         if !self.isDurable { self.committedSeq = self.lastSeq }
         return self.lastSeq
@@ -180,6 +196,43 @@ package struct OutboundWindow<Message> {
         return seq
     }
 
+    /// Whether the exchange of this entry has begun, so that it must go on [MQTT-4.4.0-1] although the message has expired meanwhile. Where that
+    /// is not certain, QoS 2 goes on: the client may know the packet identifier.
+    package func wasSent(_ entry: OutboundEntry<Message>) -> Bool {
+        entry.seq <= self.sentSeq && (entry.qos == 2 || entry.seq > self.uncertainSeq)
+    }
+
+    // MARK: Dropping
+
+    /// Drops the oldest message that is not in flight, of a window that has no rows. Returns its bytes; nil: everything is in flight.
+    package mutating func dropOldest() -> Int? {
+        while self.cursor < self.entries.count, self.entries[self.cursor].state != .waiting { self.cursor += 1 }
+        guard !self.isDurable, self.cursor < self.entries.count else { return nil }
+        let byteCount = self.entries[self.cursor].byteCount
+        _ = self.skip()
+        return byteCount
+    }
+
+    /// Rows that were never sent are gone from the disk, up to this one: whoever writes the queue made room for newer messages.
+    package mutating func dropped(through seq: UInt64) {
+        self.droppedSeq = max(self.droppedSeq, seq)
+        for index in self.entries.indices where self.isDropped(self.entries[index]) {
+            self.entries[index].state = .done
+            self.entries[index].message = nil
+            self.byteCount -= self.entries[index].byteCount
+        }
+        self.popDone()
+    }
+
+    private func isDropped(_ entry: OutboundEntry<Message>) -> Bool {
+        entry.state == .waiting && entry.seq <= self.droppedSeq && entry.seq > self.sentSeq
+    }
+
+    /// What shared subscriptions chose this client for and it did not take: for another member. After PUBREC a message is taken.
+    package var untakenShares: [OutboundEntry<Message>] {
+        self.entries.filter { $0.share != nil && $0.message != nil && ($0.state == .waiting || $0.state == .sent) }
+    }
+
     // MARK: Acknowledgements
 
     package enum Acknowledgement: Sendable, Hashable {
@@ -246,7 +299,7 @@ package struct OutboundWindow<Message> {
     /// Released entries are sent as PUBREL, in their place [MQTT-4.6.0-4].
     package mutating func load(_ page: [OutboundEntry<Message>], through end: UInt64) {
         self.isPageRequested = false
-        for entry in page where entry.seq > self.windowEnd && entry.seq <= self.lastSeq {
+        for entry in page where entry.seq > self.windowEnd && entry.seq <= self.lastSeq && !self.isDropped(entry) {
             self.append(entry)
             if entry.state == .released { self.inFlight += 1 }
         }

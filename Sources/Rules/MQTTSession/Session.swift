@@ -13,6 +13,7 @@ package struct Session {
         package fileprivate(set) var keepAlive: KeepAlive
         fileprivate var inboundAliases: InboundAliases<TopicName>
         fileprivate var outboundAliases: OutboundAliases<TopicName>
+        fileprivate var reauthentication = Reauthentication()
         /// The last packet to the client is in `output`; nothing is read or written any more.
         package fileprivate(set) var isClosing = false
     }
@@ -126,8 +127,12 @@ package struct Session {
 
     /// Time passed. Closes a connection on which nothing was heard for one and a half keep-alives [MQTT-3.1.2-22].
     package mutating func tick(now: UInt64, effects: inout [SessionEffect]) {
-        guard let connection = self.connection, !connection.isClosing, connection.keepAlive.isExpired(at: now) else { return }
-        self.close(.keepAliveTimeout, effects: &effects)
+        guard let connection = self.connection, !connection.isClosing else { return }
+        if connection.keepAlive.isExpired(at: now) {
+            self.close(.keepAliveTimeout, effects: &effects)
+        } else if connection.reauthentication.isOverdue(at: now, seconds: self.limits.reauthenticationSecondsMax) {
+            self.close(.notAuthorized, "The re-authentication took too long.", effects: &effects)
+        }
     }
 
     // MARK: - From the client
@@ -145,7 +150,7 @@ package struct Session {
         case .unsubscribe(let unsubscribe): effects.append(.unsubscribe(unsubscribe))
         case .pingreq: self.write(.pingresp)
         case .disconnect(let disconnect): self.disconnect(disconnect, &effects)
-        case .auth: self.close(.protocolError, "This connection uses no authentication method.", effects: &effects)
+        case .auth(let auth): self.auth(auth, now, &effects)
         case .connect, .connack, .suback, .unsuback, .pingresp:
             // The server MUST treat a second CONNECT as a protocol error [MQTT-3.1.0-2]; the others only servers send.
             self.close(.protocolError, effects: &effects)
@@ -247,6 +252,35 @@ package struct Session {
         effects.append(.close(disconnect.reason))
     }
 
+    // MARK: - Re-authentication
+
+    private mutating func auth(_ auth: MQTTAuth, _ now: UInt64, _ effects: inout [SessionEffect]) {
+        let method = self.connection?.terms.authenticationMethod
+        switch self.connection?.reauthentication.heard(auth, method: method, now: now) {
+        case .begin(let data): effects.append(.authenticate(data, isFirst: true))
+        case .proceed(let data): effects.append(.authenticate(data, isFirst: false))
+        case .wrong(let text): self.close(.protocolError, text, effects: &effects)
+        case nil: break
+        }
+    }
+
+    /// The client has more to prove: `data` is what the method asks it.
+    package mutating func challenge(_ data: ByteBuffer?) {
+        guard self.isConnected, self.connection?.reauthentication.asks() == true else { return }
+        self.writeAuth(.continueAuthentication, data)
+    }
+
+    /// The client has proved anew who it is; `data` is the method's last word.
+    package mutating func reauthenticated(_ data: ByteBuffer?) {
+        guard self.isConnected, self.connection?.reauthentication.succeeded() == true else { return }
+        self.writeAuth(.success, data)
+    }
+
+    private mutating func writeAuth(_ reason: MQTTReason, _ data: ByteBuffer?) {
+        guard let terms = self.connection?.terms else { return }
+        self.write(.auth(terms.auth(reason, data)))
+    }
+
     // MARK: - Answers to the client
 
     /// The answer to a PUBLISH or PUBREL is known; it leaves when its turn comes [MQTT-4.6.0-2].
@@ -335,14 +369,14 @@ package struct Session {
 
     /// Sends what the client's receive maximum and `room` allow. Returns how many PUBLISH packets that were.
     @discardableResult
-    package mutating func pump(now: UInt64, room: Int, effects: inout [SessionEffect]) -> Int {
+    package mutating func pump(now: UInt64, room: Int, mayRead: ((TopicName) -> Bool)? = nil, effects: inout [SessionEffect]) -> Int {
         guard self.isConnected, let terms = self.connection?.terms else { return 0 }
         let end = self.output.writerIndex + max(0, room)
         var (sent, dropped) = (0, 0)
         while self.output.writerIndex < end, let entry = self.outbound.nextToSend(receiveMaximum: terms.receiveMaximum) {
             let delivery = Delivery(
                 qos: MQTTQoS(rawValue: entry.qos) ?? .atLeastOnce, isRetained: entry.isRetained, subscriptionIDs: entry.subscriptionIDs)
-            if let message = entry.message, !message.isExpired(at: now),
+            if let message = entry.message, !message.isExpired(at: now), mayRead.map({ $0(message.topic) }) ?? true,
                 self.write(message, delivery, packetID: entry.packetID, isDuplicate: entry.seq <= self.outbound.sentSeq, now)
             {
                 _ = self.outbound.markSent()

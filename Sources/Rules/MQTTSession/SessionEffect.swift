@@ -1,4 +1,5 @@
 package import MQTTCodec
+package import NIOCore
 
 /// What a session wants done by whoever drives it. Bytes for the client are in `Session.output`.
 package enum SessionEffect: Sendable {
@@ -10,6 +11,8 @@ package enum SessionEffect: Sendable {
     case forward(ApplicationMessage, exchange: PublishExchange)
     case subscribe(MQTTSubscribe)
     case unsubscribe(MQTTUnsubscribe)
+    /// Judge what the client says of itself by the method of its CONNECT; then `challenge`, `reauthenticated` or `close`.
+    case authenticate(ByteBuffer?, isFirst: Bool)
     /// The queue row with this number, of a message of so many bytes, can go.
     case finished(UInt64, byteCount: Int)
     /// Mark the row of this number as released, then call `released`.

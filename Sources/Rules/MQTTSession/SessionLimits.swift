@@ -18,6 +18,8 @@ package struct SessionLimits: Sendable, Hashable {
     package var queuedBytesMax = 16 << 20
     /// Messages of a durable session's queue that are held in memory; the rest is read from the disk in pages.
     package var windowMax = 256
+    /// From AUTH 0x19 to its end; then the connection is closed with 0x87. As long as a CONNECT may take.
+    package var reauthenticationSecondsMax = 30
 
     package init() {}
 }
