@@ -33,6 +33,10 @@ struct EntryCodecTests {
             UserEntry(
                 id: Sample.user(1), name: "Zoé", display: "Zoé from the pier", role: .admin, isLocked: true, passwordHash: "scrypt$x",
                 createdMilliseconds: 1_700_000_000_000)),
+        "user-scram": .user(
+            UserEntry(
+                id: Sample.user(1), name: "Zoé", display: "Zoé from the pier", role: .admin, isLocked: true, passwordHash: "scrypt$x",
+                scramVerifier: "SCRAM-SHA-256$x", createdMilliseconds: 1_700_000_000_000)),
         "device": .device(
             DeviceEntry(
                 id: Sample.device(1), user: Sample.user(1), tokenHash: hash, name: "phone", createdMilliseconds: 5, expiresMilliseconds: 300,
@@ -46,6 +50,14 @@ struct EntryCodecTests {
         "membership-open": membership(.banned, .member, since: nil),
         "block-on": .block(owner: Sample.user(1), target: Sample.user(2), isOn: true),
         "block-off": .block(owner: Sample.user(1), target: Sample.user(2), isOn: false),
+        "access-rule-user": .accessRule(
+            AccessRuleEntry(
+                id: Sample.accessRule(1), subject: .user(Sample.user(2)), verb: .publish, filter: "dev/%u/té/#", effect: .allow,
+                createdBy: Sample.user(3), createdMilliseconds: 1_700_000_000_000, isRemoved: false)),
+        "access-rule-role": .accessRule(
+            AccessRuleEntry(
+                id: Sample.accessRule(1), subject: .role(.anonymous), verb: .all, filter: "secret/#", effect: .deny, createdBy: nil,
+                createdMilliseconds: 5, isRemoved: true)),
         "message-text": message(.text("在吗")),
         "message-reply": message(.text("yes"), replyTo: Sample.message(2)),
         "message-emoji": message(.emoji("🚣")),
@@ -117,13 +129,14 @@ struct EntryCodecTests {
         #expect(try EntryCodec.decode(bytes + again.bytes).hlc == HLC(rawValue: 42))
     }
 
-    @Test("An enumeration is read whole: 257 is not 1", arguments: ["user", "conversation", "membership", "message-text", "invite-join"])
+    @Test("An enumeration is read whole: 257 is not 1", arguments: ["user", "conversation", "membership", "message-text", "invite-join", "access-rule-role"])
     func enumerations(_ name: String) throws {
         let entry = try EntryCodec.decode(try #require(Self.golden[name]))
         let fields: [UInt64] =
             switch entry.body {
             case .user, .message, .invite: [4]
             case .conversation: [2]
+            case .accessRule: [3, 4, 6]
             default: [3, 4]
             }
         for field in fields {
@@ -140,6 +153,24 @@ struct EntryCodecTests {
             let changed = Self.replacing(5, with: body.bytes, in: golden)
             #expect(throws: EntryDecodeError.self, "\(name) field \(field)") { try EntryCodec.decode(changed) }
         }
+    }
+
+    @Test("An access rule is about a user or a role: never both, never neither")
+    func accessSubject() throws {
+        let golden = try #require(Self.golden["access-rule-user"])
+        let body = Array(try #require(try Self.field(5, of: golden)))
+        var role = FieldWriter()
+        role.varint(3, 0)
+        #expect(throws: EntryDecodeError(.badField, at: 3)) { try EntryCodec.decode(Self.replacing(5, with: body + role.bytes, in: golden)) }
+        var neither = FieldWriter()
+        var reader = FieldReader(body[...])
+        while let (number, value) = try reader.next() {
+            switch value {
+            case .number(let old): neither.varint(number, old)
+            case .bytes(let slice): if number != 2 { neither.bytes(number, slice) }
+            }
+        }
+        #expect(throws: EntryDecodeError.self) { try EntryCodec.decode(Self.replacing(5, with: neither.bytes, in: golden)) }
     }
 
     private static func field(_ number: UInt64, of bytes: [UInt8]) throws -> ArraySlice<UInt8>? { try FieldMap(bytes[...]).slice(number) }

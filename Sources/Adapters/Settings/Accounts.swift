@@ -7,5 +7,6 @@ extension Settings {
         .number("accounts.reset_hours", \.limits.resetHours, 1...720, "How long a link for a new password lasts."),
         .number("accounts.devices_max", \.limits.devicesPerUserMax, 1...1_000, "Signed-in devices of one user."),
         .number("accounts.password_characters_min", \.limits.passwordCharactersMin, 8...64, "The shortest password that may be chosen."),
+        .number("accounts.access_rules_max", \.limits.accessRulesMax, 1...100_000, "Access rules over MQTT topics; more are refused."),
     ]
 }

@@ -18,6 +18,7 @@ package enum EntryBody: Sendable, Hashable {
     case conversation(ConversationEntry)
     case membership(MembershipEntry)
     case block(owner: UserID, target: UserID, isOn: Bool)
+    case accessRule(AccessRuleEntry)
     // Message stream
     case message(MessageEntry)
     case edit(MessageChange, text: String)
@@ -29,7 +30,7 @@ package enum EntryBody: Sendable, Hashable {
 
     package var stream: Stream {
         switch self {
-        case .user, .device, .invite, .conversation, .membership, .block: .control
+        case .user, .device, .invite, .conversation, .membership, .block, .accessRule: .control
         case .message, .edit, .recall, .reaction, .receipt, .unknown: .message
         }
     }

@@ -99,6 +99,9 @@ package struct Limits: Sendable, Hashable {
     package var idempotencyKeysMax = 1_024
     package var connectionsMax = 10_000
     package var connectionsPerAddressMax = 5_000
+    /// New connections of one address, of all kinds: bucket size and refill per second; beyond, a connection is closed at once.
+    package var connectBurst = 5_000
+    package var connectsPerSecond = 500
 
     package init() {}
 }

@@ -17,6 +17,10 @@ package protocol AccountReading {
     func isBlocked(_ target: UserID, by owner: UserID) throws -> Bool
     func block(owner: UserID, target: UserID) throws -> BlockRecord?
     func blocks(of owner: UserID) throws -> [UserID]
+    /// A rule, whether it holds or was taken back.
+    func accessRule(_ id: AccessRuleID) throws -> AccessRuleRecord?
+    /// The rules that hold, oldest first.
+    func accessRules() throws -> [AccessRuleRecord]
 }
 
 /// Rows replace the one with the same id. Comparing stamps is the caller's business.
@@ -25,4 +29,5 @@ package protocol AccountWriting {
     func put(_ device: DeviceRecord) throws
     func put(_ invite: InviteRecord) throws
     func put(_ block: BlockRecord) throws
+    func put(_ rule: AccessRuleRecord) throws
 }

@@ -24,6 +24,7 @@ enum BodyCodec {
             writer.bytes(1, owner.bytes)
             writer.bytes(2, target.bytes)
             writer.flag(3, isOn)
+        case .accessRule(let rule): AccessRuleCodec.write(rule, to: &writer)
         case .message(let message): ContentCodec.write(message, to: &writer)
         case .edit(let change, let text):
             Self.write(change, to: &writer)
@@ -64,6 +65,7 @@ enum BodyCodec {
                     conversation: try fields.identifier(1), user: try fields.identifier(2), state: state, role: role, since: try fields.order(5),
                     by: try fields.identifier(6)))
         case .block: return .block(owner: try fields.identifier(1), target: try fields.identifier(2), isOn: fields.flag(3))
+        case .accessRule: return .accessRule(try AccessRuleCodec.rule(fields))
         case .message:
             guard let id, let id = MessageID(bytes: id) else { throw EntryDecodeError(.missingField, at: 3) }
             return .message(try ContentCodec.message(id, fields))

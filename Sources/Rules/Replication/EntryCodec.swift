@@ -14,6 +14,7 @@ package enum EntryCodec {
         case conversation = 4
         case membership = 5
         case block = 6
+        case accessRule = 7
         case message = 16
         case edit = 17
         case recall = 18
@@ -54,6 +55,7 @@ package enum EntryCodec {
         case .conversation(let conversation): conversation.id.bytes
         case .membership(let membership): membership.conversation.bytes + membership.user.bytes
         case .block(let owner, let target, _): owner.bytes + target.bytes
+        case .accessRule(let rule): rule.id.bytes
         case .receipt(let conversation, let user, _, _): conversation.bytes + user.bytes
         case .message, .edit, .recall, .reaction, .unknown: nil
         }
@@ -67,6 +69,7 @@ package enum EntryCodec {
         case .conversation: .conversation
         case .membership: .membership
         case .block: .block
+        case .accessRule: .accessRule
         case .message, .unknown: .message
         case .edit: .edit
         case .recall: .recall

@@ -65,6 +65,11 @@ class MemoryReader: StoreReading {
         self.state.blocks.values.filter { $0.owner == owner && $0.isOn }.map(\.target).sorted()
     }
 
+    func accessRule(_ id: AccessRuleID) throws -> AccessRuleRecord? { self.state.accessRules[id] }
+    func accessRules() throws -> [AccessRuleRecord] {
+        self.state.accessRules.values.filter { !$0.isRemoved }.sorted { ($0.createdMilliseconds, $0.id) < ($1.createdMilliseconds, $1.id) }
+    }
+
     // MARK: - ChatReading
 
     func conversation(_ id: ConversationID) throws -> ConversationRecord? { self.state.conversations[id] }

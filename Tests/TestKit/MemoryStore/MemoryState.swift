@@ -31,6 +31,7 @@ struct MemoryState: Sendable {
     var devices: [DeviceID: DeviceRecord] = [:]
     var invites: [InviteID: InviteRecord] = [:]
     var blocks: [Pair: BlockRecord] = [:]
+    var accessRules: [AccessRuleID: AccessRuleRecord] = [:]
 
     // Chat.
     var conversations: [ConversationID: ConversationRecord] = [:]

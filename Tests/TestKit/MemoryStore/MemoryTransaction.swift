@@ -58,6 +58,8 @@ final class MemoryTransaction: MemoryReader, StoreTransaction {
     func put(_ invite: InviteRecord) throws { try self.write { $0.invites[invite.id] = invite } }
     func put(_ block: BlockRecord) throws { try self.write { $0.blocks[.init(owner: block.owner, target: block.target)] = block } }
 
+    func put(_ rule: AccessRuleRecord) throws { try self.write { $0.accessRules[rule.id] = rule } }
+
     // MARK: - ChatWriting
 
     func put(_ conversation: ConversationRecord) throws { try self.write { $0.conversations[conversation.id] = conversation } }

@@ -8,6 +8,7 @@ package enum Sample {
     package static func conversation(_ number: Int) -> ConversationID { Self.id(number) }
     package static func message(_ number: Int) -> MessageID { Self.id(number) }
     package static func invite(_ number: Int) -> InviteID { Self.id(number) }
+    package static func accessRule(_ number: Int) -> AccessRuleID { Self.id(number) }
 
     package static let box = Self.box(1)
     package static func box(_ number: UInt8) -> BoxID {

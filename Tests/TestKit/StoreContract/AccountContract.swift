@@ -127,7 +127,55 @@ extension StoreContract {
             try expect(try await store.read { try $0.block(owner: Sample.user(1), target: Sample.user(3)) }, block(1, 3, false, 4))
             try expect(try await store.read { try $0.block(owner: Sample.user(3), target: Sample.user(1)) }, nil)
         },
+        StoreClaim("An access rule of every kind comes back as it was written, and a later row replaces it") { place in
+            let store = try place.open()
+            let subjects: [AccessSubject] = [.user(Sample.user(7))] + AccessRole.allCases.map { .role($0) }
+            var rules: [AccessRuleRecord] = []
+            for subject in subjects {
+                for verb in AccessVerb.allCases {
+                    for effect in AccessEffect.allCases {
+                        var rule = Self.rule(rules.count, created: UInt64(rules.count))
+                        (rule.subject, rule.verb, rule.effect) = (subject, verb, effect)
+                        rule.createdBy = rules.count % 2 == 0 ? nil : Sample.user(rules.count)
+                        rules.append(rule)
+                    }
+                }
+            }
+            let written = rules
+            try await store.commit { transaction in for rule in written { try transaction.put(rule) } }
+            store.close()
+            let again = try place.open()
+            defer { again.close() }
+            try expect(try await again.read { try $0.accessRules() }, written)
+            for rule in written { try expect(try await again.read { try $0.accessRule(rule.id) }, rule) }
+            try expect(try await again.read { try $0.accessRule(Sample.accessRule(999)) }, nil)
+            var changed = written[3]
+            (changed.filter, changed.stamp) = ("别的/%c/#", Sample.order(500))
+            let replacement = changed
+            try await again.commit { try $0.put(replacement) }
+            try expect(try await again.read { try $0.accessRule(replacement.id) }, replacement)
+            try expect(try await again.read { try $0.accessRules().count }, written.count)
+        },
+        StoreClaim("The access rules that hold are listed oldest first; one that was taken back is kept but not listed") { place in
+            let store = try place.open()
+            defer { store.close() }
+            var removed = Self.rule(4, created: 1)
+            removed.isRemoved = true
+            let gone = removed
+            try expect(try await store.read { try $0.accessRules() }, [])
+            try await store.commit { transaction in
+                for rule in [Self.rule(3, created: 9), gone, Self.rule(2, created: 5), Self.rule(1, created: 9)] { try transaction.put(rule) }
+            }
+            try expect(try await store.read { try $0.accessRules().map(\.id) }, [2, 1, 3].map(Sample.accessRule))
+            try expect(try await store.read { try $0.accessRule(Sample.accessRule(4)) }, gone)
+        },
     ]
+
+    private static func rule(_ number: Int, created: UInt64) -> AccessRuleRecord {
+        AccessRuleRecord(
+            id: Sample.accessRule(number), subject: .role(.user), verb: .all, filter: "a/%u/#", effect: .deny, createdBy: nil,
+            createdMilliseconds: created, isRemoved: false, stamp: Sample.order(number))
+    }
 
     private static func changed(_ user: UserRecord) -> UserRecord {
         var user = user

@@ -69,6 +69,7 @@ extension DeviceID: SQLColumn {}
 extension ConversationID: SQLColumn {}
 extension MessageID: SQLColumn {}
 extension InviteID: SQLColumn {}
+extension AccessRuleID: SQLColumn {}
 extension Identifier where Self: SQLColumn {
     init?(_ row: Row, _ column: Int32) {
         guard let id = row.withBytes(column, { Self(bytes: $0) }) else { return nil }
@@ -109,6 +110,9 @@ extension SQLColumn where Self: RawRepresentable, RawValue == UInt8 {
 }
 
 extension Role: SQLColumn {}
+extension AccessRole: SQLColumn {}
+extension AccessVerb: SQLColumn {}
+extension AccessEffect: SQLColumn {}
 extension MemberRole: SQLColumn {}
 extension MemberState: SQLColumn {}
 extension ConversationRecord.Form: SQLColumn {}

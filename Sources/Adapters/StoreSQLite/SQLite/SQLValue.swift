@@ -79,6 +79,7 @@ extension DeviceID: SQLValue {}
 extension ConversationID: SQLValue {}
 extension MessageID: SQLValue {}
 extension InviteID: SQLValue {}
+extension AccessRuleID: SQLValue {}
 extension Identifier where Self: SQLValue {
     func bind(to statement: OpaquePointer, at index: Int32) -> Int32 { self.value.bind(to: statement, at: index) }
 }

@@ -16,5 +16,6 @@ package struct Migration: Sendable {
     package static let all: [Migration] = [
         Migration(number: 1, statements: [Schema.log, Schema.account, Schema.chat, Schema.broker]),
         Migration(number: 2, statements: [Schema.scram]),
+        Migration(number: 3, statements: [Schema.access]),
     ]
 }

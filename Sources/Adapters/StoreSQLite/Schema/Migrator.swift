@@ -18,7 +18,8 @@ struct Migrator {
     func migrate() throws(StoreError) {
         let version = try Self.version(of: self.connection, latest: self.migrations.last?.number ?? 0)
         for migration in self.migrations where migration.number > version {
-            if version > 0 || migration.number > 1 { try self.snapshot(before: migration.number) }
+            // A new database has nothing to keep, however many steps it takes.
+            if version > 0 { try self.snapshot(before: migration.number) }
             try self.apply(migration)
         }
         try self.directory.removeSnapshots(keeping: Self.snapshotsMax)

@@ -19,6 +19,7 @@ package enum Applier {
         case .block(let owner, let target, let isOn):
             if let row = try store.block(owner: owner, target: target), row.stamp > order { break }
             try store.put(BlockRecord(owner: owner, target: target, isOn: isOn, stamp: order))
+        case .accessRule(let entry): try Self.apply(entry, order, store)
         case .message(let entry): try Self.apply(entry, order, position, store)
         case .edit(let change, let text):
             if let row = try store.edit(of: change.target), row.stamp > order { break }
@@ -63,6 +64,14 @@ package enum Applier {
                 id: entry.id, tokenHash: entry.tokenHash, purpose: entry.purpose, uses: entry.uses, used: entry.used, createdBy: entry.createdBy,
                 createdMilliseconds: entry.createdMilliseconds, expiresMilliseconds: entry.expiresMilliseconds, isRevoked: entry.isRevoked,
                 stamp: order))
+    }
+
+    private static func apply(_ entry: AccessRuleEntry, _ order: Order, _ store: any StoreTransaction) throws {
+        if let row = try store.accessRule(entry.id), row.stamp > order { return }
+        try store.put(
+            AccessRuleRecord(
+                id: entry.id, subject: entry.subject, verb: entry.verb, filter: entry.filter, effect: entry.effect, createdBy: entry.createdBy,
+                createdMilliseconds: entry.createdMilliseconds, isRemoved: entry.isRemoved, stamp: order))
     }
 
     private static func apply(_ entry: MembershipEntry, _ order: Order, _ position: LocalPosition, _ store: any StoreTransaction) throws {
