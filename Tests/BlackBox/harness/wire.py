@@ -169,6 +169,13 @@ class Wire(Raw):
             self.expect("PUBCOMP", id=id)
         return answer
 
+    def give(self, topic: str, payload: bytes | str = b"", qos: int = 0, **options) -> None:
+        """A message of any QoS, and every answer to it."""
+        if qos:
+            assert self.publish(topic, payload, qos, **options).reason in (0, 0x10)
+        else:
+            self.send_publish(topic, payload, **options)
+
     def ack(self, type: str, id: int, reason: int | None = None) -> None:
         first = {"PUBACK": 0x40, "PUBREC": 0x50, "PUBREL": 0x62, "PUBCOMP": 0x70}[type]
         self.write(packet(first, struct.pack(">H", id) + (bytes([reason]) if reason is not None else b"")))
