@@ -43,8 +43,7 @@ enum MQTTConnections {
             subscribed.append(withOne)
         }
         let words = Report.number(Double(count), digits: 0)
-        let (first, second) = (idle.map(Statistics.median), subscribed.map(Statistics.median))
-        report.add("idle connection, of \(words)", first[0], "bytes", beside: first.count > 1 ? first[1] : nil, target: "≤ 5,000")
-        report.add("with one subscription", second[0], "bytes", beside: second.count > 1 ? second[1] : nil, target: "≤ 6,000")
+        report.add("idle connection, of \(words)", runs: idle, "bytes", target: "≤ 5,000")
+        report.add("with one subscription", runs: subscribed, "bytes", target: "≤ 6,000")
     }
 }

@@ -26,13 +26,12 @@ enum MQTTPatterns {
     /// Runs a pattern and adds its rows.
     static func measure(_ pattern: MQTTPattern, _ brokers: [any MQTTBroker], _ run: MQTTRun, target: String, into report: inout Report) throws {
         let figures = try Self.run(pattern, brokers, run, runs: run.measure.runs)
-        let other = figures.count > 1 ? figures[1] : nil
-        report.add("\(pattern.name), delivered", figures[0].rate, "messages/s", beside: other?.rate)
-        report.add("\(pattern.name), processor", figures[0].microseconds, "µs/delivery", beside: other?.microseconds, target: target)
+        report.add("\(pattern.name), delivered", runs: figures.map { $0.map(\.rate) }, "messages/s")
+        report.add("\(pattern.name), processor", runs: figures.map { $0.map(\.microseconds) }, "µs/delivery", target: target)
     }
 
-    /// The medians of a pattern, for each broker; the brokers take turns run by run, and the first turn warms up and is not counted.
-    static func run(_ pattern: MQTTPattern, _ brokers: [any MQTTBroker], _ run: MQTTRun, runs: Int) throws -> [Figure] {
+    /// The figures of each broker's runs; the brokers take turns run by run, and the first turn warms up and is not counted.
+    static func run(_ pattern: MQTTPattern, _ brokers: [any MQTTBroker], _ run: MQTTRun, runs: Int) throws -> [[Figure]] {
         let loop = run.loop
         let loads = try brokers.map { broker in
             let load = try loop.submit { NIOLoopBound(MQTTLoad(pattern), eventLoop: loop) }.wait()
@@ -42,12 +41,12 @@ enum MQTTPatterns {
         var figures = brokers.map { _ in [Figure]() }
         for number in 0...runs {
             for (index, broker) in brokers.enumerated() {
-                let figure = try Self.once(loads[index], broker, seconds: run.measure.seconds, loop)
+                let figure = try Self.once(loads[index], broker, seconds: run.measure.mqttSeconds, loop)
                 if number > 0 { figures[index].append(figure) }
             }
         }
         try loop.submit { for load in loads { load.value.close() } }.wait()
-        return figures.map { Figure(rate: Statistics.median($0.map(\.rate)), microseconds: Statistics.median($0.map(\.microseconds))) }
+        return figures
     }
 
     private static func once(_ load: NIOLoopBound<MQTTLoad>, _ broker: any MQTTBroker, seconds: Int, _ loop: any EventLoop) throws -> Figure {

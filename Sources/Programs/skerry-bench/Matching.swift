@@ -41,8 +41,7 @@ enum Matching {
                 times.append(Double(Clock.nanoseconds() - began) / 1e3 / Double(topics.count))
             }
             report.add(
-                "routing table of \(Report.number(Double(count), digits: 0)) subscriptions, \(Self.matches) matches", Statistics.median(Array(times.dropFirst())),
-                "µs/match")
+                "routing table of \(Report.number(Double(count), digits: 0)) subscriptions, \(Self.matches) matches", runs: [Array(times.dropFirst())], "µs/match")
         }
     }
 
@@ -70,8 +69,8 @@ enum Matching {
             let pattern = MQTTPattern(name: "", publishers: 1, subscribers: 1, qos: .atMostOnce, payloadBytes: 64, window: run.window)
             let figures = try MQTTPatterns.run(pattern, brokers, run, runs: run.measure.runs)
             report.add(
-                "a pair beside \(Report.number(Double(count), digits: 0)) other subscriptions, processor", figures[0].microseconds, "µs/delivery",
-                beside: figures.count > 1 ? figures[1].microseconds : nil)
+                "a pair beside \(Report.number(Double(count), digits: 0)) other subscriptions, processor",
+                runs: figures.map { $0.map(\.microseconds) }, "µs/delivery")
             let held = holders
             try loop.submit { for client in held { client.value.close() } }.wait()
         }

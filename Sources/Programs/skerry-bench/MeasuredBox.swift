@@ -44,7 +44,7 @@ final class MeasuredBox {
                 "serve", "--data", self.directory + "/data", "--bind", "127.0.0.1", "--http-port", "0", "--mqtt-port", "0", "--https-port", "0", "--mqtts-port",
                 "0",
                 "--config", self.directory + "/bench.conf",
-            ], log: self.directory + "/log", pinning: self.measure.pinning)
+            ] + self.measure.settings.flatMap { ["--set", $0] }, log: self.directory + "/log", pinning: self.measure.pinning)
         self.process = process
         let deadline = Clock.nanoseconds() + 30_000_000_000
         while true {
