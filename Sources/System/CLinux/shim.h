@@ -1,7 +1,11 @@
 #ifndef SKERRY_CLINUX_SHIM_H
 #define SKERRY_CLINUX_SHIM_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <elf.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,6 +21,13 @@ static inline int skerry_clock_synced(void) {
     int result = adjtimex(&state);
     if (result < 0) return -1;
     return result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
+
+// How many processors this process may run on (taskset, systemd's CPUAffinity=); 0 = the kernel does not say.
+static inline int skerry_allowed_processors(void) {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 0;
 }
 
 // Gives memory that is free inside the process back to the system. A password check takes 16 MiB, which glibc would otherwise keep.
