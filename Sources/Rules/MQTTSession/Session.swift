@@ -19,7 +19,8 @@ package struct Session {
     }
 
     package let clientID: String
-    package let limits: SessionLimits
+    /// Of the connection that is there, or was there last.
+    package private(set) var limits: SessionLimits
     package private(set) var connection: Connection?
     /// Seconds the session outlives its connection; 0 = it ends with it, `UInt32.max` = never.
     package private(set) var expirySeconds: UInt32
@@ -76,7 +77,12 @@ package struct Session {
     // MARK: - Connection
 
     /// The client is there, on a new connection: CONNACK, then everything that is still owed [MQTT-4.4.0-1].
-    package mutating func connect(_ terms: ConnectTerms, isPresent: Bool, now: UInt64, effects: inout [SessionEffect]) {
+    ///
+    /// - Parameter limits: what this connection is granted, when it is something else than the session was made with.
+    package mutating func connect(
+        _ terms: ConnectTerms, limits: SessionLimits? = nil, isPresent: Bool, now: UInt64, effects: inout [SessionEffect]
+    ) {
+        if let limits { self.limits = limits }
         self.connection = Connection(
             terms: terms, keepAlive: KeepAlive(seconds: terms.keepAliveSeconds, now: now),
             inboundAliases: InboundAliases(maximum: terms.version == .v5 ? UInt16(clamping: self.limits.topicAliasMax) : 0),
@@ -134,6 +140,9 @@ package struct Session {
             self.close(.notAuthorized, "The re-authentication took too long.", effects: &effects)
         }
     }
+
+    /// Nothing of the client is read because the box is behind with what it has read: silence is not the client's.
+    package mutating func notReading(_ now: UInt64) { self.connection?.keepAlive.heard(now) }
 
     // MARK: - From the client
 
@@ -329,6 +338,8 @@ package struct Session {
     package enum Outcome: Sendable, Hashable {
         /// Sent, or in the window.
         case taken
+        /// In the window; so many were dropped for it.
+        case replaced(Int)
         /// There is no room: the client is slow, or its queue full.
         case full
         /// Nobody is connected, or the client takes no packets of this size.
@@ -338,9 +349,12 @@ package struct Session {
     /// A message that needs no disk: QoS 0, or any QoS for a session that ends with its connection.
     ///
     /// - Parameter room: bytes that may wait for the client.
+    /// - Parameter allowance: bytes that may be added to all windows and queues of the box together; an empty one takes a message all the same.
+    /// - Parameter dropsOldest: whether a full window drops its oldest messages that are not in flight, rather than this one.
     /// - Parameter layouts: the message encoded before, for receivers that differ in nothing but their packet identifier.
     package mutating func deliver(
-        _ message: ApplicationMessage, _ delivery: Delivery, now: UInt64, room: Int, layouts: inout PublishLayouts
+        _ message: ApplicationMessage, _ delivery: Delivery, now: UInt64, room: Int, allowance: Int = .max, dropsOldest: Bool = false,
+        layouts: inout PublishLayouts
     ) -> Outcome {
         guard let terms = self.connection?.terms, self.isConnected else { return .unsent }
         if delivery.qos == .atMostOnce {
@@ -357,27 +371,52 @@ package struct Session {
             self.tally.note(message)
             return .taken
         }
-        let byteCount = message.byteCount
-        guard self.outbound.byteCount + byteCount <= self.limits.queuedBytesMax || self.outbound.isEmpty else { return .full }
+        let byteCount = delivery.byteCount(of: message)
+        var (droppedCount, droppedBytes) = (0, 0)
+        while !self.hasRoom(for: byteCount, replacing: droppedBytes, allowance) {
+            // After the last one that could go the new one goes as well: it is larger than all of them.
+            guard dropsOldest, let bytes = self.outbound.dropOldest() else { return droppedCount == 0 ? .full : .replaced(droppedCount + 1) }
+            droppedCount += 1
+            droppedBytes += bytes
+        }
         let seq = self.outbound.append(
-            message, qos: delivery.qos.rawValue, isRetained: delivery.isRetained, subscriptionIDs: delivery.subscriptionIDs, byteCount: byteCount)
-        return seq == nil ? .full : .taken
+            message, qos: delivery.qos.rawValue, isRetained: delivery.isRetained, subscriptionIDs: delivery.subscriptionIDs, byteCount: byteCount,
+            share: delivery.share)
+        if seq == nil { return .full }
+        return droppedCount == 0 ? .taken : .replaced(droppedCount)
+    }
+
+    private func hasRoom(for byteCount: Int, replacing dropped: Int, _ allowance: Int) -> Bool {
+        if self.outbound.isEmpty { return true }
+        return self.outbound.hasRoom && self.outbound.byteCount + byteCount <= self.limits.queuedBytesMax && byteCount - dropped <= allowance
     }
 
     /// A row of the queue was committed.
     package mutating func take(_ entry: OutboundEntry<ApplicationMessage>) { self.outbound.take(entry, keeps: self.isConnected) }
 
+    /// Rows of the queue that were never sent are gone, up to this one.
+    package mutating func dropped(through seq: UInt64) { self.outbound.dropped(through: seq) }
+
     /// Sends what the client's receive maximum and `room` allow. Returns how many PUBLISH packets that were.
+    ///
+    /// - Parameter mayRead: whether the client may still read a topic; nil: all of them.
+    /// - Parameter claim: asks for a row that was never sent; false: it is being dropped to make room, so it and what follows have to wait for word
+    ///   of that (`dropped`).
     @discardableResult
-    package mutating func pump(now: UInt64, room: Int, mayRead: ((TopicName) -> Bool)? = nil, effects: inout [SessionEffect]) -> Int {
+    package mutating func pump(
+        now: UInt64, room: Int, mayRead: ((TopicName) -> Bool)? = nil, claim: ((UInt64) -> Bool)? = nil, effects: inout [SessionEffect]
+    ) -> Int {
         guard self.isConnected, let terms = self.connection?.terms else { return 0 }
         let end = self.output.writerIndex + max(0, room)
         var (sent, dropped) = (0, 0)
         while self.output.writerIndex < end, let entry = self.outbound.nextToSend(receiveMaximum: terms.receiveMaximum) {
+            let isAgain = entry.seq <= self.outbound.sentSeq
+            if let claim, !isAgain, !claim(entry.seq) { break }
             let delivery = Delivery(
                 qos: MQTTQoS(rawValue: entry.qos) ?? .atLeastOnce, isRetained: entry.isRetained, subscriptionIDs: entry.subscriptionIDs)
-            if let message = entry.message, !message.isExpired(at: now), mayRead.map({ $0(message.topic) }) ?? true,
-                self.write(message, delivery, packetID: entry.packetID, isDuplicate: entry.seq <= self.outbound.sentSeq, now)
+            // What expires must not be begun [MQTT-3.3.2-5], and what was begun must be finished [MQTT-4.4.0-1].
+            if let message = entry.message, !message.isExpired(at: now) || self.outbound.wasSent(entry), mayRead.map({ $0(message.topic) }) ?? true,
+                self.write(message, delivery, packetID: entry.packetID, isDuplicate: isAgain, now)
             {
                 _ = self.outbound.markSent()
                 self.tally.note(message)
