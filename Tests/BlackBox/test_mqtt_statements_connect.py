@@ -307,7 +307,7 @@ def test_session_present_tells_whether_there_was_a_session(open_box, topic, vers
             assert wire.connect(id, **kept(version)).present is False, "a clean session leaves nothing"
 
 
-@statements("MQTT-3.1.2-23", "MQTT-4.1.0-1", "MQTT-4.1.0-2", "MQTT-3.1.2-25")
+@statements("MQTT-3.1.2-23", "MQTT-4.1.0-2")
 @pytest.mark.parametrize("expiry, present", [(None, False), (0, False), (600, True), (0xFFFFFFFF, True)])
 def test_a_session_lives_as_long_as_its_expiry_says(open_box, topic, expiry, present):
     id = new_id()

@@ -88,6 +88,41 @@ struct EncoderTests {
         #expect(self.bytes(.connack(connack), .v5, max: 10) == [0x20, 6, 0, 0, 3, 0x13, 0, 30])
     }
 
+    /// The specification says the same of each packet.
+    @Test(
+        """
+        [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] \
+        [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1] [MQTT-3.11.2-2] [MQTT-3.14.2-3] [MQTT-3.14.2-4] [MQTT-3.15.2-2] [MQTT-3.15.2-3] \
+        what does not fit goes, in every answer
+        """,
+        arguments: [true, false])
+    func problemInformationGoesEverywhere(_ isReasonString: Bool) throws {
+        var properties = MQTTProperties()
+        if isReasonString { properties.reasonString = "because" } else { properties.userProperties = [MQTTUserProperty("code", "forbidden")] }
+        var method = MQTTProperties()
+        method.authenticationMethod = "m"
+        var asked = properties
+        asked.authenticationMethod = "m"
+        let answers: [(MQTTPacket, MQTTPacket)] = [
+            (.connack(MQTTConnack(.notAuthorized, properties: properties)), .connack(MQTTConnack(.notAuthorized))),
+            (.pubrec(MQTTAck(1, .notAuthorized, properties: properties)), .pubrec(MQTTAck(1, .notAuthorized))),
+            (.pubrel(MQTTAck(1, .packetIdentifierNotFound, properties: properties)), .pubrel(MQTTAck(1, .packetIdentifierNotFound))),
+            (.pubcomp(MQTTAck(1, .packetIdentifierNotFound, properties: properties)), .pubcomp(MQTTAck(1, .packetIdentifierNotFound))),
+            (.suback(MQTTSuback(1, [.notAuthorized], properties: properties)), .suback(MQTTSuback(1, [.notAuthorized]))),
+            (.unsuback(MQTTUnsuback(1, [.notAuthorized], properties: properties)), .unsuback(MQTTUnsuback(1, [.notAuthorized]))),
+            (.disconnect(MQTTDisconnect(.serverBusy, properties: properties)), .disconnect(MQTTDisconnect(.serverBusy))),
+            (.auth(MQTTAuth(.continueAuthentication, properties: asked)), .auth(MQTTAuth(.continueAuthentication, properties: method))),
+        ]
+        for (answer, shorter) in answers {
+            let (full, short) = (try #require(self.bytes(answer, .v5)), try #require(self.bytes(shorter, .v5)))
+            #expect(full.count > short.count)
+            #expect(self.bytes(answer, .v5, max: full.count) == full, "\(answer.type)")
+            #expect(self.bytes(answer, .v5, max: full.count - 1) == short, "\(answer.type)")
+            #expect(self.bytes(answer, .v5, max: short.count) == short, "\(answer.type)")
+            #expect(self.bytes(answer, .v5, max: short.count - 1) == nil, "\(answer.type)")
+        }
+    }
+
     @Test("[MQTT-3.1.2-29] only answers can go without problem information")
     func withoutProblemInformation() throws {
         var properties = MQTTProperties()
@@ -138,7 +173,7 @@ struct EncoderTests {
         #expect(self.bytes(.connack(MQTTConnack(reason)), .v311) == [0x20, 2, 0, code])
     }
 
-    @Test("[MQTT-3.9.3-2 in 3.1.1] a refused subscription is 0x80, a granted one its QoS")
+    @Test("[MQTT311-3.9.3-2] a refused subscription is 0x80, a granted one its QoS")
     func subackBefore5() {
         let suback = MQTTSuback(1, [.grantedQoS0, .grantedQoS1, .grantedQoS2, .notAuthorized, .quotaExceeded])
         #expect(self.bytes(.suback(suback), .v311) == [0x90, 7, 0, 1, 0, 1, 2, 0x80, 0x80])
@@ -174,7 +209,7 @@ struct EncoderTests {
         #expect(properties.isEmpty && properties == .none)
     }
 
-    @Test("[MQTT-3.3.2.3.2] a payload that is promised to be UTF-8 is looked at, any other is not")
+    @Test("§3.3.2.3.2: a payload that is promised to be UTF-8 is looked at, any other is not")
     func payloadFormat() throws {
         var message = MQTTPublish(topic: try TopicName("a"), payload: ByteBuffer(bytes: [0xFF]))
         #expect(message.payloadMatchesFormat)

@@ -14,12 +14,12 @@ struct FarewellTests {
         return Array(buffer.readableBytesView)
     }
 
-    @Test("[MQTT-3.1.2-2] an unknown level gets the return code for it, whatever the level")
+    @Test("[MQTT-3.1.2-2] [MQTT311-3.1.2-2] an unknown level gets the return code for it, whatever the level")
     func level() {
         #expect(self.farewell(MQTTDecoder(), [0x10, 10, 0, 4, 0x4D, 0x51, 0x54, 0x54, 6, 2, 0, 0]) == [0x20, 2, 0, 1])
     }
 
-    @Test("a malformed CONNECT of version 5 gets a CONNACK with the reason, one of 3.1.1 nothing")
+    @Test("[MQTT-3.1.4-1] [MQTT311-3.1.4-1] a malformed CONNECT of version 5 gets a CONNACK with the reason, one of 3.1.1 nothing")
     func connect() {
         #expect(self.farewell(MQTTDecoder(), [0x10, 13, 0, 4, 0x4D, 0x51, 0x54, 0x54, 5, 3, 0, 0, 0, 0, 0]) == [0x20, 3, 0, 0x81, 0])
         #expect(self.farewell(MQTTDecoder(), [0x10, 12, 0, 4, 0x4D, 0x51, 0x54, 0x54, 4, 3, 0, 0, 0, 0]) == nil)

@@ -36,7 +36,7 @@ struct ConnectTermsTests {
         #expect(try self.terms(.v311, limits) { $0.cleanStart = false }.expirySeconds == 100)
     }
 
-    @Test("[MQTT-3.1.2-21] a keep-alive over the box's longest, or none, is told in CONNACK; an earlier client keeps its own")
+    @Test("§3.2.2.3.14: a keep-alive over the box's longest, or none, is told in CONNACK; an earlier client keeps its own")
     func keepAlive() throws {
         var limits = SessionLimits()
         limits.keepAliveSecondsMax = 60
@@ -50,7 +50,7 @@ struct ConnectTermsTests {
         #expect(try self.terms { $0.keepAliveSeconds = 0 }.keepAliveSeconds == 0)
     }
 
-    @Test("[MQTT-3.1.3-7] the box makes a client id and says which; a kept session of 3.1.1 and any of 3.1 must bring one [MQTT-3.1.3-8]")
+    @Test("[MQTT-3.1.3-7] the box makes a client id and says which; a kept session of 3.1.1 and any of 3.1 must bring one [MQTT311-3.1.3-8]")
     func clientID() throws {
         let made = try self.terms { $0.clientID = "" }
         #expect(made.clientID == "made")

@@ -17,7 +17,7 @@ struct InboundExchangeTests {
         return ready.map(\.0)
     }
 
-    @Test("[MQTT-4.6.0-2] PUBACKs leave in the order of the PUBLISH packets")
+    @Test("[MQTT311-4.6.0-2] PUBACKs leave in the order of the PUBLISH packets")
     func order() {
         var exchange = Exchange()
         let (first, second, third) = (exchange.publish1(7), exchange.publish1(8), exchange.publish1(9))
@@ -46,7 +46,7 @@ struct InboundExchangeTests {
         #expect(exchange.isIdle)
     }
 
-    @Test("a refused QoS 2 message leaves no state: its identifier is free at once")
+    @Test("[MQTT-4.3.3-9] a refused QoS 2 message leaves no state: its identifier is free at once")
     func refused() throws {
         var exchange = Exchange()
         let ticket = try self.hold(&exchange, 5, "m")

@@ -50,7 +50,7 @@ struct OutboundWindowTests {
         #expect(self.sendAll(&window) == [2])
     }
 
-    @Test("[MQTT-4.3.3] QoS 2: PUBREC is noted before PUBREL, PUBCOMP ends it; strays are unknown")
+    @Test("[MQTT-4.3.3-4] [MQTT-4.3.3-5] QoS 2: PUBREC is noted before PUBREL, PUBCOMP ends it; strays are unknown")
     func qos2() {
         var window = self.window(durable: true)
         _ = window.append("a", qos: 2, isRetained: false)
@@ -125,7 +125,7 @@ struct OutboundWindowTests {
         #expect(!window.isBehind)
     }
 
-    @Test("after a restart open exchanges keep their identifiers, sent ones are duplicates, released ones get PUBREL")
+    @Test("[MQTT-4.4.0-1] [MQTT311-4.4.0-1] after a restart open exchanges keep their identifiers, sent ones are duplicates, released ones get PUBREL")
     func restart() {
         var window = OutboundWindow<String>(entriesMax: 8, isDurable: true, after: 7, sent: 6, acknowledged: 3)
         let step4 = window.wantsPage()
@@ -160,7 +160,7 @@ struct OutboundWindowTests {
         #expect(window.lastSeq == 2)
     }
 
-    @Test("an identifier is not given twice while its first exchange is open")
+    @Test("[MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT311-2.3.1-4] an identifier is not given twice while its first exchange is open")
     func turn() {
         var window = OutboundWindow<Int>(entriesMax: 70_000, isDurable: false)
         for number in 1...65_540 { _ = window.append(number, qos: 1, isRetained: false) }

@@ -81,7 +81,7 @@ struct SessionMachineTests {
         #expect(try talk.sent().isEmpty)
     }
 
-    @Test("acknowledgements of unknown exchanges: PUBREL 0x92 after a stray PUBREC, PUBCOMP 0x92 after a stray PUBREL")
+    @Test("[MQTT-3.6.2-1] [MQTT-3.7.2-1] acknowledgements of unknown exchanges: PUBREL 0x92 after a stray PUBREC, PUBCOMP 0x92 after a stray PUBREL")
     func strays() throws {
         var talk = try Talk()
         #expect(talk.say(.puback(MQTTAck(9))).isEmpty && talk.say(.pubcomp(MQTTAck(9))).isEmpty)
@@ -92,7 +92,7 @@ struct SessionMachineTests {
         #expect(try talk.sent() == [.pubcomp(MQTTAck(9, .packetIdentifierNotFound))])
     }
 
-    @Test("[MQTT-3.14.2-2] a session that ends with its connection cannot be kept by DISCONNECT, any other may change its expiry")
+    @Test("§3.14.2.2.2: a session that ends with its connection cannot be kept by DISCONNECT, any other may change its expiry")
     func expiryInDisconnect() throws {
         var disconnect = MQTTDisconnect()
         disconnect.properties.sessionExpiryInterval = 10

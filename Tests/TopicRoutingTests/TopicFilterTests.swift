@@ -4,7 +4,7 @@ import Testing
 @Suite("Topic names and filters")
 struct TopicFilterTests {
     @Test(
-        "[MQTT-4.7.1] a filter wants these topics",
+        "[MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT311-4.7.1-2] [MQTT311-4.7.1-3] a filter wants these topics",
         arguments: [
             ("a", "a"), ("a/b", "a/b"), ("/", "/"), ("/a", "/a"), ("a/", "a/"), ("a//b", "a//b"), ("A", "A"), ("a b", "a b"),
             ("+", "a"), ("+/b", "a/b"), ("a/+", "a/b"), ("a/+", "a/"), ("+/+", "/"), ("+/+", "/finance"), ("/+", "/finance"), ("a/+/c", "a//c"),
@@ -19,7 +19,7 @@ struct TopicFilterTests {
     }
 
     @Test(
-        "[MQTT-4.7.1] a valid filter does not want these topics",
+        "[MQTT-4.7.2-1] [MQTT-4.7.3-4] [MQTT311-4.7.2-1] [MQTT311-4.7.3-4] a valid filter does not want these topics",
         arguments: [
             ("a", "b"), ("a", "A"), ("a", "a/"), ("a", "/a"), ("a/b", "a"), ("a", "a/b"), ("a/", "a"), ("a/b", "a/bc"), ("a/bc", "a/b"),
             ("+", "a/b"), ("+", "/a"), ("/+", "a"), ("a/+", "a"), ("a/+", "a/b/c"), ("+/b", "a/c"), ("a/+/c", "a/c"), ("+/+", "a"),

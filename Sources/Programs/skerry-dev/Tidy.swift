@@ -4,7 +4,7 @@ import ArgumentParser
 struct TidyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tidy",
-        abstract: "Check layers, imports, dead files, dead links and what the release links.",
+        abstract: "Check layers, imports, dead files, dead links, the table of MQTT's statements and what the release links.",
         discussion: "Run at the root of the repository. Ends with 1 and a list when something is wrong.")
 
     @Option(help: "The root of the repository.")
@@ -21,7 +21,7 @@ struct TidyCommand: ParsableCommand {
         guard tree.exists("Package.swift"), tree.exists("Sources") else {
             throw ValidationError("There is no Package.swift here; run it at the root of the repository, or give --root.")
         }
-        var problems = Self.layers(tree) + Self.files(tree) + Self.links(tree) + Self.topLevel(tree)
+        var problems = Self.layers(tree) + Self.files(tree) + Self.links(tree) + Self.topLevel(tree) + TidyStatements.problems(tree)
         if let binary = self.binary { problems += Self.linkage(binary) }
         if self.format { problems += Self.format(tree) }
         for problem in problems { print(problem) }

@@ -193,7 +193,7 @@ struct BrokerDurabilityTests {
         _ = try await world.client("s", clean: false, expiry: 30, isPresent: false)
     }
 
-    @Test("a failed commit is not acknowledged: version 5 hears why, 3.1.1 is closed without PUBACK")
+    @Test("[MQTT311-4.8.0-2] a failed commit is not acknowledged: version 5 hears why, 3.1.1 is closed without PUBACK")
     func failedCommit() async throws {
         let store = MemoryStore()
         // One loop: the next commit is the message's.

@@ -122,7 +122,7 @@ struct BrokerRoutingTests {
         #expect(publish.properties.messageExpiryInterval == 60)
     }
 
-    @Test("a shared subscription gives each message to exactly one member, whatever shard it is on [MQTT-4.8.2-4]")
+    @Test("a shared subscription gives each message to exactly one member, whatever shard it is on (MQTT 5 §4.8.2)")
     func shared() async throws {
         let world = try await BrokerWorld.open(loops: 3)
         var members: [BrokerClient] = []

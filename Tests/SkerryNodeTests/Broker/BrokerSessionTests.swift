@@ -57,7 +57,7 @@ struct BrokerSessionTests {
         _ = try await world.client("e", version, user: "ann")
     }
 
-    @Test("an empty client id: the box chooses one in version 5, 3.1.1 needs a clean session [MQTT-3.1.3-8]")
+    @Test("an empty client id: the box chooses one in version 5, 3.1.1 needs a clean session [MQTT-3.1.3-6], [MQTT311-3.1.3-8]")
     func assigned() async throws {
         let world = try await BrokerWorld.open()
         let new = await world.connect("")
