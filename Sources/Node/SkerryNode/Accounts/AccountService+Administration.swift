@@ -78,19 +78,19 @@ extension AccountService {
     /// - Parameter password: nil for a user who will set one by a reset link, or only ever has tokens.
     package func createUser(name: String, password: String?, role: Role, by actor: Actor) async throws(SkerryError) -> UserRecord {
         let name = try UserName(name, limits: self.node.limits)
-        var encoded = ""
+        var kept = KeptPassword()
         if let password {
             let chosen = try Password(new: password, limits: self.node.limits)
             try await self.read { store in
                 try Self.administrator(actor, store)
                 if try store.user(nameKey: name.key) != nil { throw Self.nameTaken }
             }
-            encoded = try await self.hash(chosen)
+            kept = try await self.hash(chosen)
         }
-        let passwordHash = encoded
+        let keptPassword = kept
         return try await self.decide { log, _ in
             try Self.administrator(actor, log.store)
-            return try self.createUser(name, passwordHash, role, &log)
+            return try self.createUser(name, keptPassword, role, &log)
         }
     }
 
@@ -119,6 +119,8 @@ extension AccountService {
             try RoleRules.checkRole(role, for: user, administrators: try log.store.administrators(atMost: 2))
             user.role = role
             user.stamp = try log.append(.user(UserEntry(user)))
+            // MQTT sessions, those that are away among them, are judged by the new role at once; wills are.
+            log.events.append(.roleChanged(user.id, role))
             endings.append(Ending(user: user.id, device: nil, reason: role == .user ? .shutdown : nil))
             return user
         }

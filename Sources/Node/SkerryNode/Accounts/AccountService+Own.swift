@@ -48,12 +48,12 @@ extension AccountService {
             // The caller is signed in: `unauthenticated` would send the client back to the sign-in page.
             throw error.code == .unauthenticated ? SkerryError(.forbidden, "The old password is wrong.", field: "old") : error
         }
-        let encoded = try await self.hash(chosen)
+        let kept = try await self.hash(chosen)
         try await self.decide { log, endings in
             guard var user = try log.store.user(caller.user), user.passwordHash == verified.passwordHash else {
                 throw SkerryError(.conflict, "The password was changed meanwhile; sign in again.")
             }
-            user.passwordHash = encoded
+            user.keep(kept)
             try log.append(.user(UserEntry(user)))
             for device in try log.store.devices(of: user.id, now: self.node.clock.wall()) where device.id != caller.device {
                 try self.revoke(device, .revoked, &log, &endings)

@@ -16,7 +16,7 @@ extension AccountService {
         do {
             if let address { try self.count(address) }
         } catch {
-            self.note(error, "password", address: address)
+            if !remembers { self.note(error, "password", address: address) }
             return completion(.failure(error))
         }
         self.node.store.read { store in
@@ -35,7 +35,7 @@ extension AccountService {
     ) {
         let ladderKey = user?.nameKey ?? name
         let refuse = { @Sendable (error: SkerryError) in
-            self.note(error, "password", name: user?.name, address: address)
+            if !remembers { self.note(error, "password", name: user?.name, address: address) }
             completion(.failure(error))
         }
         do {
@@ -60,7 +60,9 @@ extension AccountService {
             }
             self.succeeded(address, name: ladderKey)
             if let remembered { self.verified.withLock { $0.keep(remembered, now: now) } }
-            if user.isLocked { refuse(SessionRules.locked) } else { completion(.success(user)) }
+            if user.isLocked { return refuse(SessionRules.locked) }
+            completion(.success(user))
+            self.renewVerifier(user, offered)
         }
         if !isQueued { completion(.failure(Self.passwordsBusy)) }
     }
@@ -72,13 +74,15 @@ extension AccountService {
         return try result.get()
     }
 
-    /// The hash of a chosen password, made on the password threads.
-    func hash(_ password: Password) async throws(SkerryError) -> String {
-        let result: Result<String, SkerryError> = await withCheckedContinuation { continuation in
+    /// What is kept of a chosen password, made on the password threads.
+    func hash(_ password: Password) async throws(SkerryError) -> KeptPassword {
+        let result: Result<KeptPassword, SkerryError> = await withCheckedContinuation { continuation in
             let isQueued = self.passwords.run {
                 var generator = NodeGenerator(random: self.node.random)
                 do throws(SkerryError) {
-                    continuation.resume(returning: .success(try PasswordHash(password, cost: self.cost, using: &generator).encoded))
+                    let hash = try PasswordHash(password, cost: self.cost, using: &generator).encoded
+                    let verifier = self.offersScram ? try ScramVerifier(password, using: &generator).encoded : ""
+                    continuation.resume(returning: .success(KeptPassword(hash: hash, scramVerifier: verifier)))
                 } catch {
                     continuation.resume(returning: .failure(error))
                 }

@@ -1,11 +1,14 @@
-import Account
+package import Account
 package import NIOCore
 package import SkerryModel
 import Store
+import Synchronization
 
 /// A sign-in by SCRAM between the client's two messages.
 package final class ScramSignIn: Sendable {
     fileprivate let exchange: ScramExchange
+    /// Who the client says it is.
+    var name: String { self.exchange.name }
     fileprivate let user: UserRecord?
     fileprivate let ladderKey: String
     fileprivate let address: AddressKey
@@ -36,7 +39,7 @@ extension AccountService {
         let fresh = self.scramSecret.withLock { $0 }
         do throws(SkerryError) {
             try await self.decide { log, _ in try log.store.setMeta(Self.scramSecretName, fresh) }
-        } catch where error.code == .storageLow {
+        } catch  where error.code == .storageLow {
             // A box with a full disk starts all the same; its secret is for this run.
         }
     }
@@ -49,7 +52,6 @@ extension AccountService {
         completion: @escaping @Sendable (Result<(signIn: ScramSignIn, challenge: [UInt8]), SkerryError>) -> Void
     ) {
         let answer = { @Sendable (result: Result<(signIn: ScramSignIn, challenge: [UInt8]), SkerryError>) in
-            if case .failure(let error) = result { self.note(error, "scram", address: address) }
             if loop.inEventLoop { completion(result) } else { loop.execute { completion(result) } }
         }
         let generation = self.tokens.withLock(\.generation)
@@ -101,7 +103,6 @@ extension AccountService {
             let (caller, proof) = try self.judge(signIn, message)
             self.finish(.success(caller), since: signIn.generation, loop) { completion($0.map { ($0, proof) }) }
         } catch {
-            self.note(error, "scram", name: signIn.user?.name, address: signIn.address)
             self.finish(.failure(error), since: signIn.generation, loop) { completion($0.map { ($0, []) }) }
         }
     }

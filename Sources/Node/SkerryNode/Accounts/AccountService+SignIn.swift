@@ -11,11 +11,11 @@ extension AccountService {
         let now = self.node.clock.wall()
         // Before the costly part, and again where it counts.
         try await self.readLink(address) { store in _ = try Self.claim(hash, now, store) }
-        let encoded = try await self.hash(password)
+        let kept = try await self.hash(password)
         let signedIn = try await self.decide { (log: inout LogTransaction, endings: inout [Ending]) in
             let now = self.node.clock.wall()
             let record = try Self.claim(hash, now, log.store)
-            let user = try self.createUser(name, encoded, .admin, &log)
+            let user = try self.createUser(name, kept, .admin, &log)
             try log.append(.invite(InviteEntry(InviteRules.using(record))))
             return try self.issue(to: user, device, &log, &endings)
         }
@@ -34,17 +34,17 @@ extension AccountService {
             if error.code == .unauthenticated { self.node.metrics.add(.loginsRefused) }
             throw error
         }
-        var renewed: String?
+        var renewed: KeptPassword?
         if PasswordHash(encoded: user.passwordHash)?.needsRehash(for: self.cost) == true, let chosen = try? Password(new: password, limits: self.node.limits) {
             renewed = try? await self.hash(chosen)
         }
-        let encoded = renewed
+        let kept = renewed
         return try await self.decide { log, endings in
             // The password may have been changed, or the account locked, while this one was being hashed.
             guard var current = try log.store.user(user.id), current.passwordHash == user.passwordHash else { throw SessionRules.wrongPassword }
             guard !current.isLocked else { throw SessionRules.locked }
-            if let encoded {
-                current.passwordHash = encoded
+            if let kept {
+                current.keep(kept)
                 try log.append(.user(UserEntry(current)))
             }
             return try self.issue(to: current, device, &log, &endings)
@@ -80,10 +80,10 @@ extension AccountService {
             _ = try InviteRules.join(try store.invite(tokenHash: hash), now: now)
             if try store.user(nameKey: name.key) != nil { throw Self.nameTaken }
         }
-        let encoded = try await self.hash(password)
+        let kept = try await self.hash(password)
         let signedIn = try await self.decide { (log: inout LogTransaction, endings: inout [Ending]) in
             let (record, role) = try InviteRules.join(try log.store.invite(tokenHash: hash), now: self.node.clock.wall())
-            let user = try self.createUser(name, encoded, role, &log)
+            let user = try self.createUser(name, kept, role, &log)
             try log.append(.invite(InviteEntry(InviteRules.using(record))))
             return try self.issue(to: user, device, &log, &endings)
         }
@@ -98,12 +98,12 @@ extension AccountService {
         let chosen = try Password(new: password, limits: self.node.limits)
         let now = self.node.clock.wall()
         try await self.readLink(address) { store in _ = try InviteRules.reset(try store.invite(tokenHash: hash), now: now) }
-        let encoded = try await self.hash(chosen)
+        let kept = try await self.hash(chosen)
         let signedIn = try await self.decide { (log: inout LogTransaction, endings: inout [Ending]) in
             let (record, id) = try InviteRules.reset(try log.store.invite(tokenHash: hash), now: self.node.clock.wall())
             guard var user = try log.store.user(id) else { throw InviteRules.unknown }
             guard !user.isLocked else { throw SessionRules.locked }
-            user.passwordHash = encoded
+            user.keep(kept)
             try log.append(.user(UserEntry(user)))
             try log.append(.invite(InviteEntry(InviteRules.using(record))))
             for old in try log.store.devices(of: id, now: self.node.clock.wall()) { try log.append(.device(DeviceEntry(revoking: old))) }
@@ -158,12 +158,12 @@ extension AccountService {
 
     static var nameTaken: SkerryError { SkerryError(.conflict, "Somebody on this box has this name already; choose another.", field: "name") }
 
-    func createUser(_ name: UserName, _ passwordHash: String, _ role: Role, _ log: inout LogTransaction) throws -> UserRecord {
+    func createUser(_ name: UserName, _ password: KeptPassword, _ role: Role, _ log: inout LogTransaction) throws -> UserRecord {
         guard try log.store.user(nameKey: name.key) == nil else { throw Self.nameTaken }
         let id: UserID = self.node.random.identifier()
         let entry = UserEntry(
-            id: id, name: name.text, display: name.text, role: role, isLocked: false, passwordHash: passwordHash,
-            createdMilliseconds: self.node.clock.wall())
+            id: id, name: name.text, display: name.text, role: role, isLocked: false, passwordHash: password.hash,
+            scramVerifier: password.scramVerifier, createdMilliseconds: self.node.clock.wall())
         try log.append(.user(entry))
         guard let user = try log.store.user(id) else { throw SkerryError(.unavailable, "The box could not make the account.") }
         return user

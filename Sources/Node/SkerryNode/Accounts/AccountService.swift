@@ -14,6 +14,10 @@ package final class AccountService: Sendable {
 
     let node: Node
     let cost: PasswordHash.Cost
+    /// Whether SCRAM-SHA-256 is spoken over MQTT, and verifiers for it are kept.
+    let offersScram: Bool
+    /// Behind the salts of names that do not exist; see `prepareScram`.
+    let scramSecret: Mutex<[UInt8]>
     let passwords: PasswordPool
     let limiter: Mutex<LoginLimiter>
     let tokens: Mutex<TokenCache>
@@ -24,11 +28,14 @@ package final class AccountService: Sendable {
     /// - Parameters:
     ///   - cost: what a password check costs; the standard cost outside of tests.
     ///   - passwordThreads: checks at the same time. Each takes 16 MiB while it runs: one is right for a small board.
+    ///   - offersScram: whether SCRAM-SHA-256 is spoken; `prepareScram` is to be awaited then.
     ///   - refusals: hears of everybody who is not let in.
-    package init(node: Node, cost: PasswordHash.Cost = .standard, passwordThreads: Int = 1, refusals: RefusalLog? = nil) {
+    package init(node: Node, cost: PasswordHash.Cost = .standard, passwordThreads: Int = 1, offersScram: Bool = false, refusals: RefusalLog? = nil) {
         self.node = node
         self.refusals = refusals ?? RefusalLog(clock: node.clock)
         self.cost = cost
+        self.offersScram = offersScram
+        self.scramSecret = Mutex(node.random.bytes(32))
         self.passwords = PasswordPool(threads: passwordThreads, queueMax: node.limits.passwordQueueMax)
         self.limiter = Mutex(LoginLimiter(limits: node.limits))
         self.tokens = Mutex(TokenCache(entriesMax: node.limits.tokenCacheMax))
@@ -100,7 +107,7 @@ package final class AccountService: Sendable {
                 self.tokens.withLock { $0.keep(caller, hash: hash, expires: found.device.expiresMilliseconds, now: now, generation: generation) }
                 return .success(caller)
             }
-            if case .failure(let error) = caller { self.note(error, "token", address: address) }
+            if owner == nil, case .failure(let error) = caller { self.note(error, "token", address: address) }
             self.finish(caller, since: generation, loop, completion)
         }
     }
@@ -115,11 +122,11 @@ package final class AccountService: Sendable {
         }
     }
 
-    private static func names(_ text: String, _ caller: Caller) -> Bool {
+    static func names(_ text: String, _ caller: Caller) -> Bool {
         text == caller.user.description || UserName.key(of: text) == UserName.key(of: caller.name)
     }
 
-    private func finish(_ result: Result<Caller, SkerryError>, since generation: UInt64, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
+    func finish(_ result: Result<Caller, SkerryError>, since generation: UInt64, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
         if case .failure(let error) = result, error.code == .unauthenticated || error.code == .tokenExpired { self.node.metrics.add(.loginsRefused) }
         let answer: @Sendable () -> Void = {
             if case .success(let caller) = result, !self.tokens.withLock({ $0.stands(caller, since: generation) }) {

@@ -68,6 +68,19 @@ package enum Actor: Sendable, Hashable {
     }
 }
 
+/// What is kept of a password; the default is no password.
+struct KeptPassword: Sendable {
+    var hash = ""
+    var scramVerifier = ""
+}
+
+extension UserRecord {
+    mutating func keep(_ password: KeptPassword) {
+        self.passwordHash = password.hash
+        self.scramVerifier = password.scramVerifier
+    }
+}
+
 extension UserEntry {
     init(_ user: UserRecord) {
         self.init(

@@ -11,7 +11,9 @@ import Synchronization
 final class PublicationJob: CommitJob {
     struct Outcome: Sendable {
         /// Receivers whose queue was full.
-        var dropped = 0
+        var refused = 0
+        /// Sessions that were gone, with a message in their queue that another member of a shared subscription is to get.
+        var stranded: [Int32] = []
         /// There was no room to retain it.
         var isRetainedFull = false
     }
@@ -22,11 +24,12 @@ final class PublicationJob: CommitJob {
     private let queue: QueueWriter
     private let settings: BrokerSettings
     private let metrics: NodeMetrics
+    private let now: UInt64
     private let completion: @Sendable (Result<Outcome, SkerryError>) -> Void
     private let outcome = Mutex(Outcome())
 
     init(
-        _ publication: Publication, targets: [QueueTarget], queue: QueueWriter, settings: BrokerSettings, metrics: NodeMetrics,
+        _ publication: Publication, targets: [QueueTarget], queue: QueueWriter, settings: BrokerSettings, metrics: NodeMetrics, now: UInt64,
         completion: @escaping @Sendable (Result<Outcome, SkerryError>) -> Void
     ) {
         self.publication = publication
@@ -34,6 +37,7 @@ final class PublicationJob: CommitJob {
         self.queue = queue
         self.settings = settings
         self.metrics = metrics
+        self.now = now
         self.completion = completion
     }
 
@@ -41,10 +45,12 @@ final class PublicationJob: CommitJob {
         var outcome = Outcome()
         let message = self.publication.message
         if message.isRetained { outcome.isRetainedFull = try !self.retain(message, transaction) }
-        let (rows, dropped) = try self.queue.append(message, to: self.targets, transaction)
-        outcome.dropped = dropped
+        let appended = try self.queue.append(message, to: self.targets, self.publication.overflow, transaction)
+        outcome.refused = appended.refused.count
+        outcome.stranded = appended.stranded
+        self.metrics.add(.mqttDropped, appended.refused.count)
         if let held = self.publication.held { try transaction.removeInbound(session: held.session, packetID: held.packetID) }
-        if !rows.isEmpty { effects.events.append(.mqtt(BrokerEvent(kind: .queued(message, rows)))) }
+        effects.events += appended.events(message)
         self.outcome.withLock { $0 = outcome }
     }
 
@@ -55,16 +61,33 @@ final class PublicationJob: CommitJob {
             return true
         }
         let body = MessageCodec.encode(message)
-        let totals = try store.retainedTotals()
-        let isOver =
-            totals.count >= self.settings.retainedMessagesMax
-            || totals.bytes + body.readableBytes + message.topic.byteCount > self.settings.retainedBytesMax
-        if isOver, try store.retained(topic: message.topic.text) == nil {
-            self.metrics.add(.mqttRetainedFull)
-            return false
+        let byteCount = body.readableBytes + message.topic.byteCount
+        if try !self.hasRetainedRoom(for: byteCount, at: message.topic, store) {
+            // What has expired is as good as gone.
+            let expired = try store.removeRetained(expiredAt: self.now, limit: Self.expiredMax)
+            self.metrics.add(.mqttRetainedExpired, expired)
+            guard expired > 0, try self.hasRetainedRoom(for: byteCount, at: message.topic, store) else {
+                self.metrics.add(.mqttRetainedFull)
+                return false
+            }
         }
         try store.putRetained(RetainedRecord(topic: message.topic.text, body: body, expiresMilliseconds: message.expires ?? 0))
         return true
+    }
+
+    /// So many expired retained messages one new one may sweep out.
+    private static let expiredMax = 100
+
+    private func hasRetainedRoom(for byteCount: Int, at topic: TopicName, _ store: any StoreTransaction) throws -> Bool {
+        var totals = try store.retainedTotals()
+        if totals.count < self.settings.retainedMessagesMax && totals.bytes + byteCount <= self.settings.retainedBytesMax { return true }
+        guard let old = try store.retained(topic: topic.text) else { return false }
+        let oldByteCount = old.body.readableBytes + topic.byteCount
+        // Whoever lowered the limits did not mean that what is there cannot be brought up to date.
+        if byteCount <= oldByteCount { return true }
+        totals.count -= 1
+        totals.bytes -= oldByteCount
+        return totals.count < self.settings.retainedMessagesMax && totals.bytes + byteCount <= self.settings.retainedBytesMax
     }
 
     func complete(_ outcome: Result<Void, SkerryError>) { self.completion(outcome.map { self.outcome.withLock { $0 } }) }

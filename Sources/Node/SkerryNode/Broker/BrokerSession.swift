@@ -1,3 +1,4 @@
+import Account
 import DequeModule
 import MQTTSession
 import SkerryModel
@@ -11,12 +12,21 @@ final class BrokerSession {
     let owner: SessionOwner
     var name: String
     var role: Role
+    /// What the access rules leave it; nil: everything.
+    var rights: TopicRights?
     var machine: Session
+
+    /// Shared with the writer, which may drop rows that were not sent; nil when it is not durable.
+    let cursor: QueueCursor?
+    /// What counts of it in the bytes that wait in memory alone.
+    var countedBytes = 0
 
     /// Nil while nobody is connected.
     var link: MQTTLink?
     /// Who is, or was last, connected; nil for clients without an account.
     var caller: Caller?
+    /// A re-authentication between the client's two messages.
+    var signIn: ScramSignIn?
     /// Its line in the list of who is connected.
     var online: SessionID?
     var connectedSince: UInt64 = 0
@@ -38,6 +48,10 @@ final class BrokerSession {
     /// Filters whose SUBACK waits for the disk, each with the topics whose newest retained message it has already brought.
     var subscribing: [TopicFilter: Set<TopicName>] = [:]
 
+    /// The names in a SUBSCRIBE are being looked up; what else comes about subscriptions waits. A connection that owes too many answers is not read.
+    var isResolving = false
+    var unresolved = Deque<(UnresolvedPacket, MQTTLink?)>()
+
     /// Writes to rows of its queue that are not on the disk yet: a page read before them would bring back what is done.
     var rowWrites = 0
     var pageRequest: UInt64 = 0
@@ -45,22 +59,27 @@ final class BrokerSession {
     var isUnsaved = false
     var unremoved: (seqs: Set<UInt64>, byteCount: Int) = ([], 0)
     var unreleased: [UInt64] = []
+    /// Packet identifiers whose note in the table is not what `cids` says.
+    var unsavedCIDs: Set<UInt16> = []
     var isTouched = false
     /// Since when the outbox is full.
     var slowSince: UInt64?
     /// The `cid` of chat messages that have none of their own, by packet identifier, until they are acknowledged.
     var cids: [UInt16: String] = [:]
+    /// Requests to `v1/me/sync` that are being answered.
+    var syncs = 0
     /// Scratch of a routing pass: overlapping subscriptions are merged before anything is sent.
     var pass: UInt64 = 0
     var delivery: Delivery?
 
-    init(key: UInt64, number: Int32, owner: SessionOwner, name: String, role: Role, machine: Session) {
+    init(key: UInt64, number: Int32, owner: SessionOwner, name: String, role: Role, machine: Session, cursor: QueueCursor? = nil) {
         self.key = key
         self.number = number
         self.owner = owner
         self.name = name
         self.role = role
         self.machine = machine
+        self.cursor = number == 0 ? nil : cursor ?? QueueCursor(after: 0)
     }
 
     /// A message that is retained from now on came to the client just now: it is not owed a second time, nor the one it replaced.
@@ -74,6 +93,9 @@ final class BrokerSession {
     private static func note(_ topic: TopicName, in topics: inout Set<TopicName>) {
         if topics.count < RetainedRun.knownMax { topics.insert(topic) }
     }
+
+    /// What `Session.pump` asks before it sends a row for the first time.
+    var claim: ((UInt64) -> Bool)? { self.cursor.map { cursor in { cursor.take($0) } } }
 
     var isDurable: Bool { self.number != 0 }
 

@@ -5,10 +5,12 @@ package import SkerryModel
 package struct BrokerSettings: Sendable {
     /// What happens to a QoS 1 or 2 message for a client whose queue is full. It reaches everybody else either way.
     package enum Overflow: Sendable, Hashable {
-        /// The publisher hears 0x97 (quota exceeded).
+        /// The client does not get it, and the publisher hears 0x97 (quota exceeded).
         case refuse
-        /// The publisher hears nothing of it.
+        /// The client does not get it, and the publisher hears nothing of it.
         case drop
+        /// The client gets it in place of the oldest messages that wait for it and are not sent yet.
+        case dropOldest
     }
 
     /// Topic filters that clients without an account may publish and subscribe to; empty: every client needs an account.
@@ -30,6 +32,9 @@ package struct BrokerSettings: Sendable {
     package var sessionSecondsMax = 30 * 86_400
     /// Levels of a topic; more close the connection.
     package var levelsMax = 200
+    /// Filters of one SUBSCRIBE or UNSUBSCRIBE, and properties of one packet that may be repeated; more close the connection with 0x97.
+    package var subscriptionsPerPacketMax = 2_000
+    package var repeatedPropertiesMax = 1_000
     /// Subscriptions of one client; more are refused with 0x97.
     package var subscriptionsMax = 1_000
     /// Messages and bytes kept for one client; beyond, new ones are dropped for it, and `overflow` says what the publisher hears.
@@ -39,11 +44,17 @@ package struct BrokerSettings: Sendable {
     package var windowMax = 256
 
     // MARK: All clients
+    /// CONNECTs of one address: bucket size and refill per second; beyond, they are refused with 0x9F.
+    package var connectBurst = 5_000
+    package var connectsPerSecond = 500
     /// Sessions that outlive their connection, of all clients and of one user (clients without an account count as one); more are refused with
     /// 0x97 at CONNECT.
     package var sessionsMax = 20_000
     package var sessionsPerUserMax = 1_000
     package var overflow = Overflow.refuse
+    /// Bytes of QoS 1 and 2 messages that wait for clients, of all of them together, on the disk and in memory; beyond, `overflow` decides. A
+    /// client for whom nothing waits gets a message all the same.
+    package var queuedBytesAllMax = 256 << 20
     /// Retained messages, and bytes of their topics and bodies; beyond, a new topic is not retained and its publisher hears 0x97.
     package var retainedMessagesMax = 1_000_000
     package var retainedBytesMax = 1 << 30
@@ -53,6 +64,8 @@ package struct BrokerSettings: Sendable {
     package var outboxBytesMax = 1024 * 1024
     /// A client that leaves its outbox full for so long is closed.
     package var slowSecondsMax = 30
+    /// Requests to `v1/me/sync` of one client that are being answered; beyond, they are refused with `busy`.
+    package var syncsMax = 4
     /// Bytes of QoS 2 messages between PUBREC and PUBCOMP that wait, on one event loop, for room on a full disk; beyond, the publisher is closed
     /// and sends its PUBREL again.
     package var stalledBytesMax = 4 << 20

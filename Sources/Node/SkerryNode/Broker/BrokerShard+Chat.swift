@@ -1,3 +1,4 @@
+import Account
 import ChatCodec
 import MQTTCodec
 import MQTTSession
@@ -15,12 +16,23 @@ extension BrokerShard {
             return self.chatAnswered(.failure(SkerryError(.unauthenticated, "Sign in first.")), nil, message, session.key, exchange, session.link)
         }
         var cid: String?
-        do {
+        do throws(SkerryError) {
             let request = try self.request(topic, message, session, exchange, &cid)
+            let isSync = if case .sync = topic { true } else { false }
+            if isSync {
+                guard session.syncs < self.settings.syncsMax else {
+                    self.metrics.add(.mqttSyncsRefused)
+                    throw SkerryError(.busy, "At most \(self.settings.syncsMax) requests to v1/me/sync at a time; ask for the next page when one is answered.")
+                }
+                session.syncs += 1
+            }
             let (key, link, shard, answered) = (session.key, session.link, self.shard, cid)
             self.broker.chat.perform(request, as: caller, loop: shard.loop) { result in
                 shard.assumeIsolated { shard in
-                    shard.mqtt?.perform { [mqtt = shard.mqtt] in mqtt?.chatAnswered(result, answered, message, key, exchange, link) }
+                    shard.mqtt?.perform { [mqtt = shard.mqtt] in
+                        if isSync { mqtt?.byKey[key]?.syncs -= 1 }
+                        mqtt?.chatAnswered(result, answered, message, key, exchange, link)
+                    }
                 }
             }
         } catch {
@@ -68,20 +80,32 @@ extension BrokerShard {
         if exchange.isDuplicate, let known = session.cids[exchange.packetID] { return known }
         let cid = fresh.description
         session.cids[exchange.packetID] = cid
-        if session.isDurable {
+        if session.isDurable { self.saveCID(exchange.packetID, session) }
+        return cid
+    }
+
+    /// Brings the table up to date with what is known of a packet identifier.
+    func saveCID(_ packetID: UInt16, _ session: BrokerSession) {
+        let (number, key, shard) = (session.number, session.key, self.shard)
+        let record = session.cids[packetID].map { cid in
             var body = ByteBuffer()
             body.writeInteger(InboundBody.cid)
             body.writeString(cid)
-            let record = InboundRecord(session: session.number, packetID: exchange.packetID, body: body)
-            self.broker.writes.rows(loop: nil) { try $0.putInbound(record) }
+            return InboundRecord(session: number, packetID: packetID, body: body)
         }
-        return cid
+        self.broker.writes.rows(loop: shard.loop) { store in
+            if let record { try store.putInbound(record) } else { try store.removeInbound(session: number, packetID: packetID) }
+        } completion: { result in
+            shard.assumeIsolated { shard in
+                guard let mqtt = shard.mqtt, let session = mqtt.byKey[key] else { return }
+                if mqtt.isToRetry(result, session) { session.unsavedCIDs.insert(packetID) }
+            }
+        }
     }
 
     func forgetCID(_ packetID: UInt16, _ session: BrokerSession) {
         guard session.cids.removeValue(forKey: packetID) != nil, session.isDurable else { return }
-        let number = session.number
-        self.broker.writes.rows(loop: nil) { try $0.removeInbound(session: number, packetID: packetID) }
+        self.saveCID(packetID, session)
     }
 
     private func chatAnswered(
@@ -114,7 +138,7 @@ extension BrokerShard {
             $0.field("cid", cid)
         }
         if let text = message.properties.responseTopic, let topic = try? TopicName(text), case .ordinary = TopicKind(topic) {
-            guard self.broker.access.mayPublish(topic, owner: session.owner) else { return }
+            guard session.rights?.mayPublish(topic) ?? true else { return }
             var properties = MQTTProperties.none
             properties.correlationData = message.properties.correlationData
             properties.payloadFormatIndicator = 1
@@ -133,7 +157,7 @@ extension BrokerShard {
         let now = self.now
         for session in sessions {
             for (filter, interest) in session.interests where interest.subject == .answers {
-                guard let subscription = session.machine.subscriptions[filter] else { continue }
+                guard let subscription = session.machine.subscriptions[filter], self.mayRead(topic, session) else { continue }
                 self.deliver(message, Self.delivery(.atMostOnce, subscription), to: session, now: now, &layouts)
             }
         }
@@ -161,6 +185,7 @@ extension BrokerShard {
                     // What is not in the log is not worth an acknowledgement.
                     let qos: MQTTQoS = kind.isKept ? subscription.options.qos : .atMostOnce
                     if qos != .atMostOnce && session.isDurable { continue }
+                    guard self.mayRead(topic, session) else { continue }
                     let key = isOwn ? "+" + topic.text : topic.text
                     var entry = made[key] ?? Self.make(push, kind, topic, isOwn: isOwn)
                     self.deliver(entry.message, Self.delivery(qos, subscription), to: session, now: now, &entry.layouts)

@@ -114,7 +114,8 @@ extension BrokerShard {
         if let link = session.link, let connection = session.machine.connection {
             let terms = connection.terms
             summary.connection = ClientSummary.Connection(
-                address: link.addressText, transport: link.transport, version: terms.version.text, since: self.wall(session.connectedSince),
+                address: link.addressText, transport: link.transport, listener: link.terms.listener, version: terms.version.text,
+                since: self.wall(session.connectedSince),
                 heard: self.wall(connection.keepAlive.lastPacket), keepAliveSeconds: Int(terms.keepAliveSeconds), isCleanStart: terms.isCleanStart,
                 waitingBytes: link.waitingBytes, receiveMaximum: terms.receiveMaximum)
         } else {

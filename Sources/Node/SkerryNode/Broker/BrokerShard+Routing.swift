@@ -54,14 +54,8 @@ extension BrokerShard {
 
     /// Why this client may not publish this; nil when it may.
     private func refusal(_ message: ApplicationMessage, _ session: BrokerSession) -> AckAnswer? {
-        switch TopicKind(message.topic) {
-        case .ordinary:
-            if self.broker.access.mayPublish(message.topic, owner: session.owner) { return nil }
-            return AckAnswer(SkerryError(.forbidden, "Clients without an account may publish to the topics that the administrator opened."), isLost: false)
-        case .chat(let topic):
-            if session.owner.user == nil { return AckAnswer(SkerryError(.forbidden, "The chat needs an account."), isLost: false) }
-            return topic == nil ? AckAnswer(SkerryError(.forbidden, "This is no topic of the chat that can be published to."), isLost: false) : nil
-        case .system, .federation: return AckAnswer(SkerryError(.forbidden, "This topic is the box's own."), isLost: false)
+        TopicAccess.refusalToPublish(message.topic, isSignedIn: session.owner.user != nil, session.rights).map {
+            AckAnswer(SkerryError(.forbidden, $0), isLost: false)
         }
     }
 
@@ -80,7 +74,10 @@ extension BrokerShard {
 
     /// Tells every shard once; those elsewhere hear of it when the running piece of work is done.
     func route(_ message: ApplicationMessage, _ source: PublicationSource?, held: (Int32, UInt16)? = nil) {
-        let publication = Publication(id: self.broker.nextKey(), message: message, source: source, held: held, shards: self.node.shards.count)
+        // What happens where a queue is full is up to the listener that the publisher came through.
+        let overflow = source?.link?.terms.settings.overflow ?? self.settings.overflow
+        let publication = Publication(
+            id: self.broker.nextKey(), message: message, source: source, held: held, overflow: overflow, shards: self.node.shards.count)
         for index in self.outgoing.indices where index != self.shard.index { self.outgoing[index].append(publication) }
         self.route(publication)
     }
@@ -90,12 +87,15 @@ extension BrokerShard {
         let message = publication.message
         if message.isRetained { self.pendingRetained[message.topic] = (publication.id, message) }
         var targets: [QueueTarget] = []
-        let matched = self.match(message, origin: publication.source?.session ?? 0, &targets) + self.matchShared(message, &targets)
-        guard let receivers = publication.routed(matched: matched, targets: targets) else { return }
+        self.refusals = 0
+        let matched = self.match(message, origin: publication.source?.session ?? 0, publication.overflow, &targets) + self.matchShared(message, &targets)
+        guard let receivers = publication.routed(matched: matched, refused: self.refusals, targets: targets) else { return }
         self.settle(publication, receivers)
     }
 
-    private func match(_ message: ApplicationMessage, origin: UInt64, _ targets: inout [QueueTarget]) -> Int {
+    private func match(
+        _ message: ApplicationMessage, origin: UInt64, _ overflow: BrokerSettings.Overflow, _ targets: inout [QueueTarget]
+    ) -> Int {
         if self.tree.isEmpty { return 0 }
         self.matches.removeAll()
         self.tree.match(message.topic, into: &self.matches)
@@ -111,6 +111,8 @@ extension BrokerShard {
                 session.delivery?.merge(delivery)
             } else {
                 session.pass = self.pass
+                session.delivery = nil
+                guard self.mayRead(message.topic, session) else { continue }
                 session.delivery = delivery
                 receivers.append(session)
             }
@@ -119,33 +121,48 @@ extension BrokerShard {
         var layouts = message.layouts
         for session in receivers {
             guard let delivery = session.delivery else { continue }
-            let isTaken = self.deliver(message, delivery, to: session, now: now, &layouts, &targets)
+            let isTaken = self.deliver(message, delivery, to: session, now: now, overflow, &layouts, &targets)
             if isTaken, message.isRetained, self.awaiting.contains(session) { session.heard(message.topic) }
         }
         return receivers.count
     }
 
     private func deliver(
-        _ message: ApplicationMessage, _ delivery: Delivery, to session: BrokerSession, now: UInt64, _ layouts: inout PublishLayouts,
-        _ targets: inout [QueueTarget]
+        _ message: ApplicationMessage, _ delivery: Delivery, to session: BrokerSession, now: UInt64, _ overflow: BrokerSettings.Overflow,
+        _ layouts: inout PublishLayouts, _ targets: inout [QueueTarget]
     ) -> Bool {
         if delivery.qos != .atMostOnce && session.isDurable {
             targets.append(QueueTarget(session: session.number, shard: self.shard.index, key: session.key, delivery: delivery))
             return true
         }
-        return self.deliver(message, delivery, to: session, now: now, &layouts)
+        return self.deliver(message, delivery, to: session, now: now, overflow: overflow, &layouts)
     }
 
     /// To a client that is connected, without the disk. False: it did not get it.
     @discardableResult
     func deliver(
-        _ message: ApplicationMessage, _ delivery: Delivery, to session: BrokerSession, now: UInt64, _ layouts: inout PublishLayouts
+        _ message: ApplicationMessage, _ delivery: Delivery, to session: BrokerSession, now: UInt64, overflow: BrokerSettings.Overflow? = nil,
+        _ layouts: inout PublishLayouts
     ) -> Bool {
-        switch session.machine.deliver(message, delivery, now: now, room: self.room(session), layouts: &layouts) {
+        // Bytes that wait count from the next tick on: what one tick brings is bounded by what is read.
+        let allowance = delivery.qos == .atMostOnce ? Int.max : self.broker.statistics.allowance(self.settings) - self.windowBytes
+        let outcome = session.machine.deliver(
+            message, delivery, now: now, room: self.room(session), allowance: allowance, dropsOldest: (overflow ?? self.settings.overflow) == .dropOldest,
+            layouts: &layouts)
+        switch outcome {
         case .taken:
             self.touch(session)
             return true
+        case .replaced(let count):
+            self.metrics.add(.mqttQueueFull)
+            self.metrics.add(.mqttDropped, count)
+            self.touch(session)
+            return true
         case .full:
+            if delivery.qos != .atMostOnce {
+                self.refusals += 1
+                if delivery.byteCount(of: message) > allowance { self.metrics.add(.mqttQueuedBytesFull) }
+            }
             self.metrics.add(.mqttQueueFull)
             self.metrics.add(.mqttDropped)
             self.touch(session)
@@ -159,34 +176,40 @@ extension BrokerShard {
     /// The last shard has routed it: to the disk, or straight to the answer.
     private func settle(_ publication: Publication, _ receivers: Publication.Receivers) {
         if receivers.targets.isEmpty && !publication.message.isRetained && publication.held == nil {
-            return self.broker.answer(publication.source, receivers.matched == 0 ? AckAnswer(.noMatchingSubscribers) : .success)
+            return self.broker.answer(publication.source, Self.answer(publication, receivers))
         }
         self.write(publication, receivers)
     }
 
+    /// What the publisher hears when everything that is to be written is: a refusal only where the policy is to refuse.
+    private static func answer(_ publication: Publication, _ receivers: Publication.Receivers, _ outcome: PublicationJob.Outcome? = nil) -> AckAnswer {
+        let isFull = receivers.refused + (outcome?.refused ?? 0) > 0 && publication.overflow == .refuse
+        if isFull || outcome?.isRetainedFull ?? false {
+            let text = outcome?.isRetainedFull ?? false ? "This box retains no more messages." : "A receiver's queue is full."
+            return AckAnswer(.quotaExceeded, text: text, code: ErrorCode.quotaExceeded.rawValue)
+        }
+        return receivers.matched == 0 ? AckAnswer(.noMatchingSubscribers) : .success
+    }
+
     private func write(_ publication: Publication, _ receivers: Publication.Receivers) {
-        let (broker, shard, message, matched) = (self.broker, self.shard, publication.message, receivers.matched)
-        broker.writes.submit(
-            PublicationJob(publication, targets: receivers.targets, queue: broker.queue, settings: broker.settings, metrics: self.metrics) { result in
-                if case .failure(let error) = result, error.code == .storageLow, publication.isRelease {
-                    return shard.enter { $0.mqtt?.stall(publication, receivers, error) }
-                }
-                if message.isRetained {
-                    broker.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
-                }
-                let answer: AckAnswer
-                switch result {
-                case .failure(let error): answer = AckAnswer(error, isLost: true)
-                case .success(let outcome):
-                    if (outcome.dropped > 0 && broker.settings.overflow == .refuse) || outcome.isRetainedFull {
-                        let text = outcome.isRetainedFull ? "This box retains no more messages." : "A receiver's queue is full."
-                        answer = AckAnswer(.quotaExceeded, text: text, code: ErrorCode.quotaExceeded.rawValue)
-                    } else {
-                        answer = matched == 0 ? AckAnswer(.noMatchingSubscribers) : .success
-                    }
-                }
-                broker.answer(publication.source, answer)
-            })
+        let (broker, shard, message) = (self.broker, self.shard, publication.message)
+        let job = PublicationJob(
+            publication, targets: receivers.targets, queue: broker.queue, settings: self.settings, metrics: self.metrics, now: self.now
+        ) { result in
+            if case .failure(let error) = result, error.isOfFullDisk, publication.isOurs {
+                return shard.enter { $0.mqtt?.stall(publication, receivers, error) }
+            }
+            if message.isRetained {
+                broker.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
+            }
+            switch result {
+            case .failure(let error): broker.answer(publication.source, AckAnswer(error, isLost: true))
+            case .success(let outcome):
+                for session in outcome.stranded { broker.empty(session: session) }
+                broker.answer(publication.source, Self.answer(publication, receivers, outcome))
+            }
+        }
+        broker.writes.submit(job)
     }
 
     // MARK: - A full disk
@@ -225,7 +248,8 @@ extension BrokerShard {
     }
 
     private func give(_ message: ApplicationMessage, _ choice: SharedGroups.Choice, tried: Set<UInt64>, _ targets: inout [QueueTarget]) {
-        guard let delivery = Delivery(message, for: choice.subscription, isOwn: false) else { return }
+        guard var delivery = Delivery(message, for: choice.subscription, isOwn: false) else { return }
+        delivery.share = choice.filter.text
         if delivery.qos != .atMostOnce && choice.member.number != 0 {
             targets.append(QueueTarget(session: choice.member.number, shard: choice.member.shard, key: choice.member.key, delivery: delivery))
             return
@@ -238,15 +262,38 @@ extension BrokerShard {
     /// The group's home chose a session of this shard.
     func deliverShared(_ message: ApplicationMessage, _ member: SharedMember, _ filter: TopicFilter, _ tried: Set<UInt64>) {
         if let session = self.byKey[member.key], let subscription = session.machine.subscriptions[filter],
-            let delivery = Delivery(message, for: subscription, isOwn: false)
+            var delivery = Delivery(message, for: subscription, isOwn: false), self.mayRead(message.topic, session)
         {
             var layouts = message.layouts
+            delivery.share = filter.text
             if self.deliver(message, delivery, to: session, now: self.now, &layouts) { return }
         }
         // It left, or cannot take it: back to the group's home for another one.
         let tried = tried.union([member.key])
         self.node.home(of: filter.text).enter { shard in
             shard.mqtt?.perform { [mqtt = shard.mqtt] in mqtt?.chooseAgain(message, filter, tried) }
+        }
+    }
+
+    /// A session that ended with its connection: what shared subscriptions had chosen it for and it did not take is for other members, in order.
+    func handOver(_ session: BrokerSession) {
+        let (key, now) = (session.key, self.now)
+        var byFilter: [(filter: TopicFilter, messages: [ApplicationMessage])] = []
+        for entry in session.machine.outbound.untakenShares {
+            guard let text = entry.share, let message = entry.message else { continue }
+            if message.isExpired(at: now) {
+                self.metrics.add(.mqttDropped)
+            } else if let index = byFilter.firstIndex(where: { $0.filter.text == text }) {
+                byFilter[index].messages.append(message)
+            } else if let filter = try? TopicFilter(text) {
+                byFilter.append((filter, [message]))
+            }
+        }
+        for (filter, messages) in byFilter {
+            self.metrics.add(.mqttShareMoved, messages.count)
+            self.node.home(of: filter.text).enter { shard in
+                shard.mqtt?.perform { [mqtt = shard.mqtt] in for message in messages { mqtt?.chooseAgain(message, filter, [key]) } }
+            }
         }
     }
 
@@ -263,9 +310,8 @@ extension BrokerShard {
             message.isRetained
             ? ApplicationMessage(
                 topic: message.topic, payload: message.payload, qos: message.qos, expires: message.expires, properties: message.properties) : message
-        let publication = Publication(id: 0, message: bare, source: nil, held: nil, shards: 0)
-        self.broker.writes.submit(
-            PublicationJob(publication, targets: targets, queue: self.broker.queue, settings: self.settings, metrics: self.metrics) { _ in })
+        let publication = Publication(id: 0, message: bare, source: nil, held: nil, overflow: self.settings.overflow, shards: 0)
+        self.write(publication, Publication.Receivers(waiting: 0, targets: targets))
     }
 }
 

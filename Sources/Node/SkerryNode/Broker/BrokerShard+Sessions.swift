@@ -1,3 +1,4 @@
+import Account
 import MQTTCodec
 import MQTTSession
 import NIOCore
@@ -14,7 +15,8 @@ extension BrokerShard {
             // Its socket went while the password was being checked; `lost` for it is behind us or never comes.
             if link.isAbandoned { return }
             let owner = caller.map { SessionOwner.user($0.user) } ?? .anonymous
-            if let refusal = self.refusal(terms, owner) { return self.broker.refuse(refusal, terms.version, link) }
+            let rights = self.rights(owner, name: caller?.name ?? "", role: caller?.role ?? .user, clientID: terms.clientID, link)
+            if let refusal = self.refusal(terms, owner, rights, link.terms) { return self.broker.refuse(refusal, terms.version, link) }
             if let old = self.sessions[terms.clientID] {
                 guard old.owner == owner else {
                     let refusal = ConnectRefusal(.clientIdentifierNotValid, "This client id belongs to somebody else here.")
@@ -32,9 +34,10 @@ extension BrokerShard {
                 return self.broker.refuse(ConnectRefusal(.quotaExceeded, "You have too many connections."), terms.version, link)
             }
             let present = self.sessions[terms.clientID]
-            let session = present ?? self.make(terms, owner)
+            let session = present ?? self.make(terms, owner, link)
             session.name = caller?.name ?? ""
             session.role = caller?.role ?? .user
+            session.rights = rights
             session.caller = caller
             session.online = caller?.session
             session.link = link
@@ -46,9 +49,13 @@ extension BrokerShard {
             self.dropSystem(session)
             self.byLink[link.id] = session
             self.broker.statistics.add(.connected, 1)
+            link.terms.entered()
+            if terms.isKeepAliveShortened { self.metrics.add(.mqttKeepAlivesCut) }
+            if terms.isExpiryShortened { self.metrics.add(.mqttExpiriesCut) }
             self.metrics.add(.mqttConnects)
+            self.broker.noteConnected(session, link, terms.version, isPresent: present != nil)
             var effects: [SessionEffect] = []
-            session.machine.connect(terms, isPresent: present != nil, now: self.now, effects: &effects)
+            session.machine.connect(terms, limits: link.terms.session, isPresent: present != nil, now: self.now, effects: &effects)
             self.run(effects, session)
             self.save(session)
             self.noteShared(session, isOnline: true)
@@ -59,7 +66,7 @@ extension BrokerShard {
     }
 
     /// A session that an administrator left reads $SYS no more when its user is none now.
-    private func dropSystem(_ session: BrokerSession) {
+    func dropSystem(_ session: BrokerSession) {
         guard session.role != .admin else { return }
         let filters = session.machine.subscriptions.keys.filter { TopicAccess.firstLevel($0) == "$SYS" }
         if filters.isEmpty { return }
@@ -72,23 +79,20 @@ extension BrokerShard {
         }
     }
 
-    private func refusal(_ terms: ConnectTerms, _ owner: SessionOwner) -> ConnectRefusal? {
-        guard self.broker.isOpen else { return ConnectRefusal(.serverShuttingDown, "The box is going down.") }
-        guard self.broker.statistics.value(.connected) < self.settings.connectionsMax else {
-            return ConnectRefusal(.quotaExceeded, "The box has as many MQTT connections as it takes.")
+    private func refusal(_ terms: ConnectTerms, _ owner: SessionOwner, _ rights: TopicRights?, _ listener: ListenerTerms) -> ConnectRefusal? {
+        guard self.broker.isOpen else { return ConnectRefusal(.serverUnavailable, "The box is going down.") }
+        guard self.broker.statistics.value(.connected) < self.settings.connectionsMax, !listener.isFull else {
+            self.metrics.add(.mqttConnectionsFull)
+            return ConnectRefusal(.quotaExceeded, "The box has as many MQTT connections here as it takes.")
         }
-        if let will = terms.will, !self.mayLeave(will, owner) {
+        if let will = terms.will, !self.mayLeave(will, owner, rights) {
             return ConnectRefusal(.notAuthorized, "The will's topic is not yours to publish to.")
         }
         return nil
     }
 
-    private func mayLeave(_ will: Will, _ owner: SessionOwner) -> Bool {
-        switch TopicKind(will.message.topic) {
-        case .ordinary: self.broker.access.mayPublish(will.message.topic, owner: owner)
-        case .chat(let topic): topic != nil && owner.user != nil
-        case .system, .federation: false
-        }
+    private func mayLeave(_ will: Will, _ owner: SessionOwner, _ rights: TopicRights?) -> Bool {
+        TopicAccess.refusalToPublish(will.message.topic, isSignedIn: owner.user != nil, rights) == nil
     }
 
     /// Ends what a new connection with this client id replaces [MQTT-3.1.4-3], [MQTT-3.1.2-4].
@@ -113,10 +117,10 @@ extension BrokerShard {
         return true
     }
 
-    private func make(_ terms: ConnectTerms, _ owner: SessionOwner) -> BrokerSession {
+    private func make(_ terms: ConnectTerms, _ owner: SessionOwner, _ link: MQTTLink) -> BrokerSession {
         let session = BrokerSession(
             key: self.broker.nextKey(), number: terms.expirySeconds > 0 ? self.broker.nextNumber() : 0, owner: owner, name: "", role: .user,
-            machine: Session(terms, limits: self.broker.sessionLimits))
+            machine: Session(terms, limits: link.terms.session))
         self.add(session)
         return session
     }
@@ -135,17 +139,28 @@ extension BrokerShard {
         guard let link = session.link else { return }
         switch reason {
         case .keepAliveTimeout: self.metrics.add(.mqttKeepAliveTimeouts)
-        case .protocolError, .malformedPacket, .topicAliasInvalid, .receiveMaximumExceeded, .topicNameInvalid: self.metrics.add(.mqttProtocolErrors)
+        case .receiveMaximumExceeded: self.countFault(.mqttReceiveExceeded)
+        case .topicAliasInvalid: self.countFault(.mqttAliasInvalid)
+        case .topicNameInvalid: self.countFault(.mqttTopicsTooDeep)
+        case .protocolError, .malformedPacket: self.metrics.add(.mqttProtocolErrors)
         default: break
         }
+        self.broker.noteDisconnected(session, link, reason)
         self.close(link, sending: session.machine.takeOutput())
         self.detach(session)
+    }
+
+    /// A limit that was announced, or a rule of the protocol with a figure of its own, was broken.
+    private func countFault(_ metric: MetricName) {
+        self.metrics.add(.mqttProtocolErrors)
+        self.metrics.add(metric)
     }
 
     /// The socket is gone.
     func lost(_ link: MQTTLink) {
         self.perform {
             guard let session = self.byLink[link.id] else { return }
+            self.broker.noteDisconnected(session, link, link.faultReason)
             self.detach(session)
         }
     }
@@ -156,6 +171,7 @@ extension BrokerShard {
         self.figures.collect(session)
         self.scheduleFlush()
         session.link = nil
+        session.signIn = nil
         session.ended = self.now
         session.retained.removeAll()
         session.isReadingRetained = false
@@ -164,8 +180,8 @@ extension BrokerShard {
         self.awaiting.remove(session)
         // A page that is still being read starts where this connection had got to; the next one starts earlier.
         session.pageRequest += 1
-        session.unreleased = []
         self.broker.statistics.add(.connected, -1)
+        link.terms.left()
         if let id = session.online, let user = session.owner.user {
             session.online = nil
             if self.node.online.leave(id, user: user, now: self.node.clock.wall()) { self.broker.chat.announce(user, isOnline: false) }
@@ -181,10 +197,10 @@ extension BrokerShard {
         if session.machine.expirySeconds == 0 { self.end(session) } else { self.save(session) }
     }
 
-    /// Publishes a will with the rights its client had [MQTT-3.1.2-8].
+    /// Publishes a will with the rights its client has by now [MQTT-3.1.2-8].
     private func publish(_ will: Will, of session: BrokerSession) {
         let message = ApplicationMessage(will.message, now: self.now)
-        guard self.mayLeave(will, session.owner) else { return }
+        guard self.mayLeave(will, session.owner, session.rights) else { return self.metrics.add(.mqttDenied) }
         if case .chat(let topic?) = TopicKind(message.topic) { return self.chat(topic, message, session, nil) }
         self.route(message, nil)
     }
@@ -206,20 +222,25 @@ extension BrokerShard {
         if self.sessions[session.machine.clientID] === session { self.sessions[session.machine.clientID] = nil }
         self.byKey[session.key] = nil
         self.index.remove(session)
-        self.acknowledged[session.key] = nil
+        // What the client has, although the disk does not know it yet, is for nobody else.
+        let taken = (self.acknowledged.removeValue(forKey: session.key)?.seqs ?? []) + session.unremoved.seqs + session.unreleased
         self.unwritten.remove(session)
+        self.count(session)
+        if !session.isDurable { self.handOver(session) }
         self.broker.statistics.add(.sessions, -1)
         if session.isDurable { self.broker.counts.leave(session.owner) }
-        if session.isDurable { self.broker.forget(session: session.number, key: session.key, user: session.owner.user) }
+        if session.isDurable { self.broker.forget(session: session.number, key: session.key, user: session.owner.user, taken: taken) }
     }
 
     /// Brings the row of a durable session up to date. Nobody waits for it: what a client was promised is in other rows.
     func save(_ session: BrokerSession) {
         guard session.isDurable, !session.isEnded else { return }
+        guard let cursor = session.cursor else { return }
         let (record, queue, key, shard) = (self.record(session), self.broker.queue, session.key, self.shard)
+        let home = QueueHome(shard: shard.index, key: key, cursor: cursor)
         self.broker.writes.rows(loop: shard.loop) { store in
             // First, so that it is known to be there even when the disk has no room for its row yet.
-            queue.open(session: record.number)
+            queue.open(session: record.number, home)
             try store.putBrokerSession(record)
         } completion: { result in
             shard.assumeIsolated { shard in
@@ -233,10 +254,10 @@ extension BrokerShard {
         BrokerSessionRecord(number: session.number, clientID: session.machine.clientID, state: session.state.encode())
     }
 
-    private func noteShared(_ session: BrokerSession, isOnline: Bool) {
-        let key = session.key
+    func noteShared(_ session: BrokerSession, isOnline: Bool) {
+        let (key, rights) = (session.key, session.rights)
         for filter in session.machine.subscriptions.keys where filter.isShared {
-            self.node.home(of: filter.text).enter { $0.mqtt?.groups.note(key, filter, isOnline: isOnline) }
+            self.node.home(of: filter.text).enter { $0.mqtt?.groups.note(key, filter, isOnline: isOnline, rights) }
         }
     }
 
@@ -268,6 +289,7 @@ extension BrokerShard {
     }
 
     private func tick(_ session: BrokerSession, _ now: UInt64) {
+        if session.link?.isNotRead ?? false { session.machine.notReading(now) }
         var effects: [SessionEffect] = []
         session.machine.tick(now: now, effects: &effects)
         if let since = session.slowSince, now >= since + UInt64(self.settings.slowSecondsMax) * 1000, self.room(session) <= 0 {
@@ -280,10 +302,10 @@ extension BrokerShard {
     /// What one shard does for all.
     private func tickBroker(_ now: UInt64) {
         self.broker.retryForgetting()
+        self.broker.goOnEmptying()
+        self.broker.log.secondPassed(now: now)
         if self.settings.systemSeconds > 0, self.ticks % self.settings.systemSeconds == 0 { self.publishSystem() }
-        if self.ticks % 60 == 0 {
-            self.broker.writes.rows(loop: nil) { _ = try $0.removeRetained(expiredAt: now, limit: 1_000) }
-        }
+        if self.ticks % 10 == 0 { self.broker.sweepRetained() }
     }
 
     // MARK: - From outside
@@ -323,16 +345,16 @@ extension BrokerShard {
 
     func load(_ loaded: LoadedSession) {
         let state = loaded.state
-        let last = loaded.bounds?.last ?? 0
-        // How far a connection that was there when the power went had got is not known: any row may have been sent.
         let window = OutboundWindow<ApplicationMessage>(
-            entriesMax: self.settings.windowMax, isDurable: true, after: last, sent: state.endedMilliseconds == 0 ? last : min(state.sentSeq, last),
-            acknowledged: (loaded.bounds?.first).map { $0 - 1 } ?? 0)
+            entriesMax: self.settings.windowMax, isDurable: true, after: loaded.found?.bounds.last ?? 0, sent: loaded.sentSeq,
+            isSentCertain: state.endedMilliseconds != 0, acknowledged: (loaded.found?.bounds.first).map { $0 - 1 } ?? 0)
         var machine = Session(
-            clientID: loaded.record.clientID, limits: self.broker.sessionLimits, expirySeconds: state.expirySeconds, will: state.will, outbound: window)
+            clientID: loaded.record.clientID, limits: self.settings.session, expirySeconds: state.expirySeconds, will: state.will, outbound: window)
         for (packetID, message) in loaded.held { machine.restore(packetID, message) }
         let session = BrokerSession(
-            key: loaded.key, number: loaded.record.number, owner: state.owner, name: state.name, role: state.role, machine: machine)
+            key: loaded.key, number: loaded.record.number, owner: state.owner, name: state.name, role: state.role, machine: machine,
+            cursor: loaded.cursor)
+        session.rights = self.rights(state.owner, name: state.name, role: state.role, clientID: loaded.record.clientID, nil)
         // A connection that was there when the power went has ended now.
         session.ended = state.endedMilliseconds == 0 ? self.now : state.endedMilliseconds
         if let will = state.will {
@@ -348,6 +370,7 @@ extension BrokerShard {
         _ = self.broker.counts.enter(session.owner)
         self.add(session)
         for (subscription, interest) in loaded.subscriptions { self.insert(subscription, interest, session) }
+        self.dropSystem(session)
     }
 }
 
@@ -356,10 +379,21 @@ struct LoadedSession: Sendable {
     var key: UInt64
     var record: BrokerSessionRecord
     var state: SessionState
-    var bounds: QueueBounds?
+    var found: QueueFound?
+    /// Rows up to here were sent. How far a connection that was there when the power went had got is not known: any row may have been.
+    let sentSeq: UInt64
+    let cursor: QueueCursor
     var subscriptions: [(ClientSubscription, ChatInterest?)]
     var held: [(UInt16, ApplicationMessage)]
     var cids: [UInt16: String]
+
+    init(key: UInt64, record: BrokerSessionRecord, state: SessionState, found: QueueFound?) {
+        let last = found?.bounds.last ?? 0
+        (self.key, self.record, self.state, self.found) = (key, record, state, found)
+        self.sentSeq = state.endedMilliseconds == 0 ? last : min(state.sentSeq, last)
+        self.cursor = QueueCursor(after: self.sentSeq)
+        (self.subscriptions, self.held, self.cids) = ([], [], [:])
+    }
 }
 
 extension SessionEnd {

@@ -14,8 +14,15 @@ struct SubscriptionDecision: Sendable {
     var text: String?
 }
 
+/// A packet about subscriptions that waits for one before it.
+enum UnresolvedPacket {
+    case subscribe(MQTTSubscribe)
+    case unsubscribe(MQTTUnsubscribe)
+}
+
 extension BrokerShard {
     func subscribe(_ packet: MQTTSubscribe, _ session: BrokerSession) {
+        if session.isResolving { return session.unresolved.append((.subscribe(packet), session.link)) }
         let id = packet.properties.subscriptionIdentifiers.first ?? 0
         var decisions: [SubscriptionDecision] = []
         var asked: [(index: Int, filter: ChatFilter)] = []
@@ -31,6 +38,7 @@ extension BrokerShard {
         let link = session.link
         guard !asked.isEmpty, let caller = session.caller else { return self.subscribed(packet.packetID, decisions, session, link) }
         // Names and memberships are on the disk.
+        session.isResolving = true
         let (key, shard, online, decided, chat) = (session.key, self.shard, self.node.online, decisions, asked)
         self.node.store.read { store in
             var decisions = decided
@@ -51,6 +59,8 @@ extension BrokerShard {
                         link?.settle(1)
                         return
                     }
+                    session.isResolving = false
+                    defer { mqtt.resolveNext(session) }
                     switch result {
                     case .success(let decisions): mqtt.subscribed(packet.packetID, decisions, session, link)
                     case .failure:
@@ -66,6 +76,21 @@ extension BrokerShard {
         }
     }
 
+    /// What came while names were being looked up, in its order: an UNSUBSCRIBE must not overtake the SUBSCRIBE it undoes.
+    private func resolveNext(_ session: BrokerSession) {
+        while !session.isResolving, let (packet, link) = session.unresolved.popFirst() {
+            // With its connection goes whoever waits for the answer.
+            guard session.link === link else {
+                link?.settle(1)
+                continue
+            }
+            switch packet {
+            case .subscribe(let packet): self.subscribe(packet, session)
+            case .unsubscribe(let packet): self.unsubscribe(packet, session)
+            }
+        }
+    }
+
     private enum Check {
         case ordinary
         case chat(ChatFilter)
@@ -73,21 +98,12 @@ extension BrokerShard {
     }
 
     private func check(_ filter: TopicFilter, _ session: BrokerSession) -> Check {
-        switch TopicAccess.firstLevel(filter) {
-        case "v1":
-            guard session.owner.user != nil else { return .refused(.notAuthorized, "The chat needs an account.") }
-            guard let chat = ChatFilter(filter) else { return .refused(.notAuthorized, "This is no topic of the chat that can be subscribed to.") }
-            return .chat(chat)
-        case "fed": return .refused(.notAuthorized, "Topics under fed/ are between boxes.")
-        case "$SYS":
-            guard session.role == .admin, session.owner.user != nil else { return .refused(.notAuthorized, "Only administrators read $SYS.") }
-            return .ordinary
-        default:
-            guard self.broker.access.maySubscribe(filter, owner: session.owner) else {
-                return .refused(.notAuthorized, "Clients without an account may subscribe to the topics that the administrator opened.")
-            }
-            return .ordinary
+        let isAdmin = session.role == .admin && session.owner.user != nil
+        if let text = TopicAccess.refusalToSubscribe(filter, isSignedIn: session.owner.user != nil, isAdmin: isAdmin, session.rights) {
+            return .refused(.notAuthorized, text)
         }
+        guard TopicAccess.firstLevel(filter) == "v1", let chat = ChatFilter(filter) else { return .ordinary }
+        return .chat(chat)
     }
 
     /// Everything is decided: take what is granted, on the disk first when the session is durable, and answer.
@@ -178,8 +194,8 @@ extension BrokerShard {
             session.interests[filter] = interest
         } else if filter.isShared {
             let member = SharedMember(shard: self.shard.index, key: session.key, number: session.number)
-            let isOnline = session.link != nil
-            self.node.home(of: filter.text).enter { $0.mqtt?.groups.join(member, subscription, isOnline: isOnline) }
+            let (isOnline, rights) = (session.link != nil, session.rights)
+            self.node.home(of: filter.text).enter { $0.mqtt?.groups.join(member, subscription, isOnline: isOnline, rights) }
         } else {
             self.tree.insert(filter, session, subscription)
         }
@@ -222,6 +238,7 @@ extension BrokerShard {
     }
 
     func unsubscribe(_ packet: MQTTUnsubscribe, _ session: BrokerSession) {
+        if session.isResolving { return session.unresolved.append((.unsubscribe(packet), session.link)) }
         let reasons = packet.filters.map { self.remove($0, session) ? MQTTReason.success : .noSubscriptionExisted }
         let (packetID, link) = (packet.packetID, session.link)
         guard session.isDurable else {
@@ -347,7 +364,7 @@ extension BrokerShard {
     @discardableResult
     func deliverRetained(_ message: ApplicationMessage, _ subscription: ClientSubscription, _ session: BrokerSession) -> Bool {
         let now = self.now
-        guard !message.isExpired(at: now) else { return false }
+        guard !message.isExpired(at: now), self.mayRead(message.topic, session) else { return false }
         let delivery = Delivery(
             qos: min(message.qos, subscription.options.qos), isRetained: true, subscriptionIDs: subscription.id == 0 ? [] : [subscription.id])
         if delivery.qos != .atMostOnce && session.isDurable {

@@ -13,6 +13,8 @@ import TopicRouting
 package final class BrokerShard {
     let broker: MQTTBroker
     let shard: Shard
+    /// As in force for the whole box, at hand without a lock.
+    var settings: BrokerSettings
     var sessions: [String: BrokerSession] = [:]
     var byKey: [UInt64: BrokerSession] = [:]
     var byLink: [UInt64: BrokerSession] = [:]
@@ -22,6 +24,8 @@ package final class BrokerShard {
     var figures = ShardFigures()
     let tree = SubscriptionTree<BrokerSession, ClientSubscription>()
     let groups = SharedGroups()
+    /// Who may publish and subscribe what.
+    var access: TopicAccess
     /// Sessions with a subscription to the chat, by user.
     var chatSessions: [UserID: [BrokerSession]] = [:]
     /// Sessions whose connection is gone and whose will is not published yet.
@@ -45,20 +49,25 @@ package final class BrokerShard {
     var outgoing: [[Publication]]
     var matches = SubscriptionMatches<BrokerSession, ClientSubscription>()
     var pass: UInt64 = 0
+    /// Receivers without a row that had no room for the message that is being routed.
+    var refusals = 0
+    /// What waits in memory alone, of this shard, and is not in the statistics yet.
+    var windowBytes = 0
     /// Rows of queues that were acknowledged since the last flush.
     var acknowledged: [UInt64: (session: BrokerSession, seqs: [UInt64], byteCount: Int)] = [:]
     /// Bytes for connections on other loops.
     private var crossing: [(MQTTLink, ByteBuffer)] = []
     var ticks = 0
 
-    init(broker: MQTTBroker, shard: Shard) {
+    init(broker: MQTTBroker, shard: Shard, access: TopicAccess) {
+        self.access = access
         self.broker = broker
         self.shard = shard
+        self.settings = broker.settings
         self.outgoing = Array(repeating: [], count: broker.node.shards.count)
     }
 
     var node: Node { self.broker.node }
-    var settings: BrokerSettings { self.broker.settings }
     var metrics: NodeMetrics { self.broker.node.metrics }
     var now: UInt64 { self.broker.clock.now() }
 
@@ -128,6 +137,7 @@ package final class BrokerShard {
             case .unsubscribe(let packet):
                 owed += 1
                 self.unsubscribe(packet, session)
+            case .authenticate(let data, let isFirst): self.authenticate(data, isFirst: isFirst, session)
             case .finished(let seq, let byteCount):
                 var entry = self.acknowledged[session.key] ?? (session, [], 0)
                 entry.seqs.append(seq)
@@ -175,11 +185,27 @@ package final class BrokerShard {
             for session in sessions {
                 session.isTouched = false
                 self.settle(session)
+                self.count(session)
             }
+            self.tellWindowBytes()
             self.removeAcknowledged()
             self.sendCrossing()
             self.figures.flush(into: self.metrics)
         }
+    }
+
+    /// Counts what waits for a client in memory alone.
+    func count(_ session: BrokerSession) {
+        if session.isDurable { return }
+        let byteCount = session.isEnded ? 0 : session.machine.outbound.byteCount
+        self.windowBytes += byteCount - session.countedBytes
+        session.countedBytes = byteCount
+    }
+
+    private func tellWindowBytes() {
+        if self.windowBytes == 0 { return }
+        self.broker.statistics.add(.windowBytes, self.windowBytes)
+        self.windowBytes = 0
     }
 
     /// Bytes that may still be given to the connection.
@@ -192,7 +218,7 @@ package final class BrokerShard {
     private func settle(_ session: BrokerSession) {
         guard let link = session.link else { return }
         var effects: [SessionEffect] = []
-        session.machine.pump(now: self.now, room: self.room(session), effects: &effects)
+        session.machine.pump(now: self.now, room: self.room(session), mayRead: self.readCheck(session), claim: session.claim, effects: &effects)
         self.figures.collect(session)
         self.run(effects, session)
         guard session.link === link else { return }
@@ -286,14 +312,14 @@ package final class BrokerShard {
             guard let session = self.byKey[key] else { return }
             session.rowWrites -= 1
             if case .success = result { session.machine.released(seq) }
-            if session.link != nil, self.isToRetry(result, session) { session.unreleased.append(seq) }
+            if self.isToRetry(result, session) { session.unreleased.append(seq) }
             self.touch(session)
         }
     }
 
     /// Whether a write of the session found the disk full and is to be tried again; any other failure is final.
     func isToRetry(_ result: Result<Void, SkerryError>, _ session: BrokerSession) -> Bool {
-        guard case .failure(let error) = result, error.code == .storageLow, !session.isEnded else { return false }
+        guard case .failure(let error) = result, error.isOfFullDisk, !session.isEnded else { return false }
         self.unwritten.insert(session)
         return true
     }
@@ -307,6 +333,9 @@ package final class BrokerShard {
                 session.isUnsaved = false
                 self.save(session)
             }
+            let unsavedCIDs = session.unsavedCIDs
+            session.unsavedCIDs = []
+            for packetID in unsavedCIDs { self.saveCID(packetID, session) }
             let (unreleased, unremoved) = (session.unreleased, session.unremoved)
             session.unreleased = []
             for seq in unreleased { self.release(seq, session) }
@@ -371,8 +400,8 @@ package final class BrokerShard {
         if case .inline(let body) = row.body { message = MessageCodec.decode(body) }
         guard isReleased || message != nil, qos == 1 || qos == 2 else { return nil }
         return OutboundEntry(
-            seq: row.seq, message: isReleased ? nil : message, qos: qos, isRetained: row.flags & 4 != 0, subscriptionIDs: QueueFlags.ids(row.extra),
-            byteCount: message?.byteCount ?? 0, state: isReleased ? .released : .waiting)
+            seq: row.seq, message: isReleased ? nil : message, qos: qos, isRetained: row.flags & 4 != 0, subscriptionIDs: QueueFlags.ids(row),
+            byteCount: QueueWriter.byteCount(of: row), share: QueueFlags.share(row), state: isReleased ? .released : .waiting)
     }
 
     // MARK: - News from the writer
@@ -382,6 +411,14 @@ package final class BrokerShard {
             switch event.kind {
             case .queued(let message, let rows):
                 for row in rows where row.target.shard == self.shard.index { self.queued(message, row) }
+            case .dropped(let drops):
+                for drop in drops where drop.shard == self.shard.index {
+                    guard let session = self.byKey[drop.key] else { continue }
+                    session.machine.dropped(through: drop.through)
+                    if session.link != nil { self.touch(session) }
+                }
+            case .kept(let drops):
+                for drop in drops where drop.shard == self.shard.index { if let session = self.byKey[drop.key] { self.touch(session) } }
             case .retained(let topic, let publication):
                 if self.pendingRetained[topic]?.publication == publication { self.pendingRetained[topic] = nil }
             case .answer(let user, let payload): self.deliverAnswer(user, payload)
@@ -397,7 +434,7 @@ package final class BrokerShard {
         session.machine.take(
             OutboundEntry(
                 seq: row.seq, message: message, qos: delivery.qos.rawValue, isRetained: delivery.isRetained, subscriptionIDs: delivery.subscriptionIDs,
-                byteCount: message.byteCount))
+                byteCount: delivery.byteCount(of: message), share: delivery.share))
         if session.link != nil { self.touch(session) }
     }
 }

@@ -8,6 +8,8 @@ final class BrokerStatistics: Sendable {
         case subscriptions, sharedSubscriptions
         /// Rows of queues, and bytes of their messages; holes between acknowledged rows count.
         case queued, queuedBytes
+        /// Of QoS 1 and 2 messages that wait in memory alone: their sessions end with their connections.
+        case windowBytes
         /// As they were counted last (`MQTTBroker.refreshTotals`).
         case retained, retainedBytes, inFlight, waitingBytes
     }
@@ -24,6 +26,9 @@ final class BrokerStatistics: Sendable {
     }
 
     func set(_ name: Name, _ count: Int) { self.numbers[name.rawValue].value.store(count, ordering: .relaxed) }
+    /// Bytes of messages that may still be kept for clients, of all of them together.
+    func allowance(_ settings: BrokerSettings) -> Int { settings.queuedBytesAllMax - self.value(.queuedBytes) - self.value(.windowBytes) }
+
     func value(_ name: Name) -> Int { self.numbers[name.rawValue].value.load(ordering: .relaxed) }
 }
 

@@ -6,6 +6,8 @@ package struct ClientSummary: Sendable {
     package struct Connection: Sendable {
         package var address: String
         package var transport: MQTTTransport
+        /// The name of the listener it came through.
+        package var listener: String
         /// 3.1, 3.1.1 or 5.0.
         package var version: String
         /// Wall clock, milliseconds.

@@ -58,6 +58,8 @@ extension MQTTBroker {
             return self.accounts.begin(message, address: link.address, loop: link.loop) { result in
                 switch result {
                 case .success(let (signIn, challenge)):
+                    // For the log, should it come to nothing.
+                    if exchange.userName == nil { link.introduce(client: terms.clientID, user: signIn.name) }
                     self.challenge(AuthExchange(terms, userName: exchange.userName, signIn: signIn), ByteBuffer(bytes: challenge), link)
                 case .failure(let error): self.refuse(error, terms, link)
                 }

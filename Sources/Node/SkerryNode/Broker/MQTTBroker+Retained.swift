@@ -93,7 +93,9 @@ extension MQTTBroker {
             let result: Result<Void, SkerryError> = await withCheckedContinuation { continuation in
                 self.writes.rows(loop: nil) { store in
                     outcome.set(try step(store, start))
-                } completion: { continuation.resume(returning: $0) }
+                } completion: {
+                    continuation.resume(returning: $0)
+                }
             }
             try result.get()
             let (removed, next) = outcome.value

@@ -11,16 +11,53 @@ import Synchronization
 package protocol MQTTAuthenticating: Sendable {
     func authenticate(
         name: String, secret: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping @Sendable (Result<Caller, SkerryError>) -> Void)
-    /// A connection was refused for another reason than its name and secret.
-    func noteRefusal(_ reason: String, address: AddressKey)
+    /// Who comes in with a certificate that carries this name; nil: nobody here has it.
+    func authenticate(
+        certificateOf name: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping @Sendable (Result<Caller?, SkerryError>) -> Void)
+    /// The authentication methods of MQTT 5 §4.12 that are spoken.
+    var methods: [String] { get }
+    /// The first message of a sign-in by such a method, and what to ask the client.
+    func begin(
+        _ message: [UInt8], address: AddressKey, loop: any EventLoop,
+        completion: @escaping @Sendable (Result<(signIn: ScramSignIn, challenge: [UInt8]), SkerryError>) -> Void)
+    /// The client's answer, and what proves the box to it.
+    func finish(
+        _ signIn: ScramSignIn, _ message: [UInt8], loop: any EventLoop,
+        completion: @escaping @Sendable (Result<(caller: Caller, proof: [UInt8]), SkerryError>) -> Void)
+    /// The name of the account that a client said it is; nil when nobody has it, and it may be anything, a password too.
+    func knownName(_ text: String, completion: @escaping @Sendable (String?) -> Void)
 }
 
 extension MQTTAuthenticating {
-    package func noteRefusal(_ reason: String, address: AddressKey) {}
+    package func knownName(_ text: String, completion: @escaping @Sendable (String?) -> Void) { completion(nil) }
+
+    package func authenticate(
+        certificateOf name: String, address: AddressKey, loop: (any EventLoop)?, completion: @escaping @Sendable (Result<Caller?, SkerryError>) -> Void
+    ) { completion(.success(nil)) }
+
+    package var methods: [String] { [] }
+
+    package func begin(
+        _ message: [UInt8], address: AddressKey, loop: any EventLoop,
+        completion: @escaping @Sendable (Result<(signIn: ScramSignIn, challenge: [UInt8]), SkerryError>) -> Void
+    ) { loop.execute { completion(.failure(Self.noMethod)) } }
+
+    package func finish(
+        _ signIn: ScramSignIn, _ message: [UInt8], loop: any EventLoop,
+        completion: @escaping @Sendable (Result<(caller: Caller, proof: [UInt8]), SkerryError>) -> Void
+    ) { loop.execute { completion(.failure(Self.noMethod)) } }
+
+    private static var noMethod: SkerryError { SkerryError(.forbidden, "This box knows user name and password only.") }
 }
 
 extension AccountService: MQTTAuthenticating {
-    package func noteRefusal(_ reason: String, address: AddressKey) { self.refusals.note("mqtt", reason: reason, address: address) }
+    package func knownName(_ text: String, completion: @escaping @Sendable (String?) -> Void) {
+        self.node.store.read {
+            try Self.find(text, $0)?.name
+        } completion: {
+            completion((try? $0.get()) ?? nil)
+        }
+    }
 }
 
 /// The MQTT broker of a node: its doors for connections, and what its shards have in common.
@@ -29,61 +66,84 @@ extension AccountService: MQTTAuthenticating {
 /// session's home; a PUBLISH is told to every shard once. See `BrokerShard`, `Publication`, `QueueWriter`, `SharedGroups`.
 package final class MQTTBroker: Sendable {
     package let node: Node
-    package let settings: BrokerSettings
-    let sessionLimits: SessionLimits
+    /// The listeners that have no settings of their own.
+    package let standard: MQTTEntrance
+    private let current: Mutex<BrokerSettings>
+    private let rates: Mutex<AddressRates>
     let accounts: any MQTTAuthenticating
     let chat: ChatService
-    let access: TopicAccess
+    /// What clients without an account may use; nothing: they are not let in.
+    let opened: Mutex<[TopicFilter]>
     let clock: BrokerClock
     let started: UInt64
     let queue: QueueWriter
     let writes: BrokerWrites
     let statistics = BrokerStatistics()
     let system: SystemTopics
+    let log: ConnectionLog
     let counts = SessionCounts()
     private let key = Atomic<UInt64>(1)
     private let number: Atomic<Int32>
     private let open = Atomic<Bool>(true)
     private let ticks = Mutex<[RepeatedTask]>([])
-    private let unforgotten = Mutex<[(session: Int32, key: UInt64, user: UserID?)]>([])
+    private let unforgotten = Mutex<[(session: Int32, key: UInt64, user: UserID?, taken: [UInt64])]>([])
+    let leaving = Mutex(LeavingQueues())
+    let isSweeping = Atomic<Bool>(false)
 
     /// Brings the broker up: loads every session that is on the disk, publishes nothing yet, and takes connections when this returns.
     ///
     /// - Parameter hasTimer: false for a test or simulation, which calls `tick` itself.
     package static func start(
-        node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings, hasTimer: Bool = true
+        node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings, log: ConnectionLog = ConnectionLog(),
+        hasTimer: Bool = true
     ) async throws -> MQTTBroker {
         let beginning = try await node.store.read { store in
-            (clock: try store.meta(BrokerClock.metaName).flatMap { $0.bigEndian(at: 0) } ?? 0, orphans: try Self.orphans(store))
+            (
+                clock: try store.meta(BrokerClock.metaName).flatMap { $0.bigEndian(at: 0) } ?? 0, orphans: try Self.orphans(store),
+                rules: AccessRules(try store.accessRules())
+            )
         }
         let broker = MQTTBroker(
-            node: node, accounts: accounts, chat: chat, settings: settings, clock: BrokerClock(node.clock, last: beginning.clock))
+            node: node, accounts: accounts, chat: chat, settings: settings, log: log, clock: BrokerClock(node.clock, last: beginning.clock))
+        let access = TopicAccess(rules: beginning.rules, opened: settings.anonymous)
         for shard in node.shards {
-            shard.enter { $0.mqtt = BrokerShard(broker: broker, shard: $0) }
+            shard.enter { $0.mqtt = BrokerShard(broker: broker, shard: $0, access: access) }
         }
         try await broker.load()
         for orphan in beginning.orphans { broker.number.max(orphan, ordering: .relaxed) }
         node.commits.attach(broker.queue)
-        for orphan in beginning.orphans { broker.trim(session: orphan) }
-        for shard in node.shards { await shard.passed() }
+        let queue = broker.queue
+        for orphan in beginning.orphans { broker.writes.rows(loop: nil) { try queue.adopt(session: orphan, $0) } }
+        // Sessions are there, then the groups of which they are members: whoever was left a message by one that is gone is known.
+        for _ in 0..<2 { for shard in node.shards { await shard.passed() } }
+        for orphan in beginning.orphans { broker.empty(session: orphan) }
         if hasTimer { broker.startTicking() }
         return broker
     }
 
-    private init(node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings, clock: BrokerClock) {
+    private init(
+        node: Node, accounts: any MQTTAuthenticating, chat: ChatService, settings: BrokerSettings, log: ConnectionLog, clock: BrokerClock
+    ) {
+        self.log = log
         self.node = node
-        self.sessionLimits = settings.session
         self.accounts = accounts
         self.chat = chat
-        self.settings = settings
-        self.access = TopicAccess(anonymous: settings.anonymous)
+        self.current = Mutex(settings)
+        self.standard = MQTTEntrance("mqtt", settings)
+        self.rates = Mutex(AddressRates(keysMax: node.limits.limiterKeysMax))
+        self.opened = Mutex(settings.anonymous)
         self.clock = clock
         self.started = clock.now()
         self.system = SystemTopics(now: clock.now())
-        self.queue = QueueWriter(limits: self.sessionLimits, metrics: node.metrics, statistics: self.statistics, clock: clock)
+        self.queue = QueueWriter(settings: settings, metrics: node.metrics, statistics: self.statistics, clock: clock) {
+            node.publish([.mqtt(BrokerEvent(kind: .kept($0)))])
+        }
         self.writes = BrokerWrites(commits: node.commits, loop: node.shards[0].loop)
         self.number = Atomic<Int32>(0)
     }
+
+    /// What is in force for the box as a whole; a connection has its own `ListenerTerms`.
+    package var settings: BrokerSettings { self.current.withLock { $0 } }
 
     var isOpen: Bool { self.open.load(ordering: .relaxed) }
     func nextKey() -> UInt64 { self.key.wrappingAdd(1, ordering: .relaxed).newValue }
@@ -113,21 +173,63 @@ package final class MQTTBroker: Sendable {
     }
 
     /// The first packet of a connection. The outlet hears `accepted`, or the connection is refused and closed.
-    package func connect(_ connect: MQTTConnect, _ link: MQTTLink) {
+    ///
+    /// - Parameter certificate: the user's name in the client's certificate, which was found good.
+    package func connect(_ connect: MQTTConnect, _ link: MQTTLink, certificate: String? = nil) {
         self.node.metrics.add(.mqttPacketsIn)
+        link.introduce(client: connect.clientID, user: connect.userName)
         if let bytes = connect.properties.maximumPacketSize { link.packetBytesMax.store(Int(clamping: bytes), ordering: .relaxed) }
         let terms: ConnectTerms
         do {
-            terms = try ConnectTerms(connect, limits: self.sessionLimits) {
+            try self.checkRate(link)
+            terms = try ConnectTerms(connect, limits: link.terms.session, methods: self.accounts.methods) {
                 let id: MessageID = self.node.random.identifier()
                 return "auto-\(id)"
             }
         } catch {
             return self.refuse(error, connect.version, link)
         }
+        guard let certificate else { return self.enter(terms, connect, link) }
+        let home = self.node.home(of: terms.clientID)
+        self.accounts.authenticate(certificateOf: certificate, address: link.address, loop: home.loop) { result in
+            switch result {
+            case .success(nil): self.enter(terms, connect, link)
+            case .success(var caller?):
+                if let refusal = Self.refusal(of: connect, from: caller) { return self.refuse(refusal, connect.version, link) }
+                caller.session = self.node.online.nextSession()
+                let known = caller
+                home.enter { $0.mqtt?.connect(terms, known, link) }
+            case .failure(let error): self.refuse(ConnectRefusal(error), connect.version, link)
+            }
+        }
+    }
+
+    /// A certificate says who the client is; its CONNECT must not say otherwise.
+    private static func refusal(of connect: MQTTConnect, from caller: Caller) -> ConnectRefusal? {
+        if connect.properties.authenticationMethod != nil {
+            return ConnectRefusal(.badAuthenticationMethod, "Your certificate says who you are; leave the authentication method out.")
+        }
+        guard let name = connect.userName, !AccountService.names(name, caller) else { return nil }
+        return ConnectRefusal(.notAuthorized, "Your certificate is another user's. Leave the user name out, or use the certificate of that user.")
+    }
+
+    private func checkRate(_ link: MQTTLink) throws(ConnectRefusal) {
+        let settings = link.terms.settings
+        let rate = TokenBucket.Rate(burst: settings.connectBurst, refill: settings.connectsPerSecond)
+        let now = self.node.clock.monotonic()
+        if self.rates.withLock({ $0.take(link.address, rate, now: now) }) { return }
+        self.node.metrics.add(.mqttConnectsLimited)
+        throw ConnectRefusal(.connectionRateExceeded, "Too many connections from your address; wait a little.")
+    }
+
+    /// With what CONNECT says of the client.
+    private func enter(_ terms: ConnectTerms, _ connect: MQTTConnect, _ link: MQTTLink) {
+        if terms.authenticationMethod != nil {
+            return self.begin(AuthExchange(terms, userName: connect.userName, signIn: nil), connect.properties.authenticationData, link)
+        }
         let home = self.node.home(of: terms.clientID)
         guard let name = connect.userName else {
-            guard !self.access.anonymous.isEmpty else {
+            guard !(link.terms.anonymous ?? self.opened.withLock { $0 }).isEmpty else {
                 return self.refuse(ConnectRefusal(.notAuthorized, "This box wants a user name and password."), connect.version, link)
             }
             return home.enter { $0.mqtt?.connect(terms, nil, link) }
@@ -140,7 +242,7 @@ package final class MQTTBroker: Sendable {
                 caller.session = self.node.online.nextSession()
                 let known = caller
                 home.enter { $0.mqtt?.connect(terms, known, link) }
-            case .failure(let error): self.refuse(ConnectRefusal(error), connect.version, link, isNoted: true)
+            case .failure(let error): self.refuse(ConnectRefusal(error), connect.version, link)
             }
         }
     }
@@ -162,10 +264,9 @@ package final class MQTTBroker: Sendable {
     /// There is room in the connection's outbox again.
     package func hasRoom(_ link: MQTTLink, home: Shard) { home.enter { $0.mqtt?.hasRoom(link) } }
 
-    /// - Parameter isNoted: the accounts have left a line in the log about it.
-    func refuse(_ refusal: ConnectRefusal, _ version: MQTTVersion, _ link: MQTTLink, isNoted: Bool = false) {
+    func refuse(_ refusal: ConnectRefusal, _ version: MQTTVersion, _ link: MQTTLink) {
         self.node.metrics.add(.mqttRefused)
-        if !isNoted { self.accounts.noteRefusal(refusal.text, address: link.address) }
+        self.note(refusal, version, link)
         var connack = MQTTConnack(refusal.reason)
         if version == .v5 { connack.properties.reasonString = refusal.text }
         var bytes = ByteBuffer()
@@ -183,6 +284,19 @@ package final class MQTTBroker: Sendable {
         }
     }
 
+    /// Other settings from now on. A connection that is there keeps the terms it was accepted under; what is about all clients counts at once.
+    package func reload(_ settings: BrokerSettings) {
+        self.current.withLock { $0 = settings }
+        self.standard.change(settings)
+        let queue = self.queue
+        self.writes.rows(loop: nil) { _ in
+            queue.change(settings)
+        } completion: { _ in
+        }
+        for shard in self.node.shards { shard.enter { $0.mqtt?.settings = settings } }
+        self.open(settings.anonymous)
+    }
+
     // MARK: - Going down
 
     /// Tells every client (0x8B), publishes the wills of sessions that end, and returns when what must survive is on the disk.
@@ -190,8 +304,9 @@ package final class MQTTBroker: Sendable {
         self.open.store(false, ordering: .relaxed)
         for task in self.ticks.withLock({ $0 }) { task.cancel() }
         for shard in self.node.shards { shard.enter { $0.mqtt?.stop() } }
-        // Wills cross to other shards and from there to the writer: two rounds let the last of them arrive.
-        for _ in 0..<2 {
+        // Wills cross to other shards and from there to the writer; what a shared subscription had chosen a client for, that goes now, may be
+        // offered to another one that goes as well before it comes to a queue. Four rounds let the last of them arrive.
+        for _ in 0..<4 {
             for shard in self.node.shards { await shard.passed() }
             await self.written()
         }
@@ -208,17 +323,20 @@ package final class MQTTBroker: Sendable {
 
     // MARK: - Durable sessions
 
-    func forget(session number: Int32, key: UInt64, user: UserID?) {
+    /// - Parameter taken: rows that the client has, although that is not on the disk yet: nobody else gets them.
+    func forget(session number: Int32, key: UInt64, user: UserID?, taken: [UInt64] = []) {
         let queue = self.queue
         self.writes.rows(loop: nil) { store in
+            if !taken.isEmpty { try store.removeQueue(session: number, seqs: taken) }
             try store.removeBrokerSession(number)
             queue.forget(session: number)
             if let user { queue.removeInterests(key: key, user: user) }
         } completion: { result in
-            if case .failure(let error) = result, error.code == .storageLow {
-                return self.unforgotten.withLock { $0.append((number, key, user)) }
+            if case .failure(let error) = result {
+                if error.isOfFullDisk { self.unforgotten.withLock { $0.append((number, key, user, taken)) } }
+                return
             }
-            self.trim(session: number)
+            self.empty(session: number)
         }
     }
 
@@ -228,20 +346,9 @@ package final class MQTTBroker: Sendable {
             defer { sessions = [] }
             return sessions
         }
-        for (number, key, user) in sessions { self.forget(session: number, key: key, user: user) }
+        for (number, key, user, taken) in sessions { self.forget(session: number, key: key, user: user, taken: taken) }
     }
 
-    /// Empties the queue of a session that is gone, in steps that keep nobody waiting.
-    private func trim(session number: Int32) {
-        let isMore = SharedFlag(false)
-        self.writes.rows(loop: nil) { store in
-            isMore.set(try store.trimQueue(session: number, through: .max, limit: Self.trimStep) == Self.trimStep)
-        } completion: { result in
-            if case .success = result, isMore.value { self.trim(session: number) }
-        }
-    }
-
-    private static let trimStep = 1_000
     private static let loadPage = 500
 
     private static func orphans(_ store: any StoreReading) throws -> [Int32] {
@@ -277,9 +384,11 @@ package final class MQTTBroker: Sendable {
     }
 
     private func load(_ record: BrokerSessionRecord, _ store: any StoreReading, _ online: OnlineRegistry) throws -> (BrokerSessionRecord, LoadedSession?) {
-        guard let state = SessionState(record.state) else { return (record, nil) }
+        guard var state = SessionState(record.state) else { return (record, nil) }
+        // The role may have been changed while the box did not run.
+        if let user = try state.owner.user.flatMap({ try store.user($0) }) { (state.name, state.role) = (user.name, user.role) }
         var loaded = LoadedSession(
-            key: self.nextKey(), record: record, state: state, bounds: try store.queueBounds(of: record.number), subscriptions: [], held: [], cids: [:])
+            key: self.nextKey(), record: record, state: state, found: try QueueFound(record.number, inFlightMax: self.settings.inFlightMax, store))
         for row in try store.brokerSubscriptions(of: record.number) {
             guard let filter = try? TopicFilter(row.filter), let options = MQTTSubscriptionOptions(rawValue: row.options) else { continue }
             let subscription = ClientSubscription(filter, options, id: row.subscriptionID)
@@ -312,7 +421,7 @@ package final class MQTTBroker: Sendable {
     private func remember(_ loaded: LoadedSession) {
         let (queue, shard) = (self.queue, self.node.home(of: loaded.record.clientID).index)
         self.writes.rows(loop: nil) { _ in
-            queue.open(session: loaded.record.number, bounds: loaded.bounds)
+            queue.open(session: loaded.record.number, QueueHome(shard: shard, key: loaded.key, cursor: loaded.cursor), loaded.found)
             guard let user = loaded.state.owner.user else { return }
             for (subscription, interest) in loaded.subscriptions {
                 guard let interest, interest.isKept, subscription.options.qos != .atMostOnce else { continue }
@@ -323,14 +432,6 @@ package final class MQTTBroker: Sendable {
             }
         }
     }
-}
-
-/// A Boolean that a job leaves for its completion.
-private final class SharedFlag: Sendable {
-    private let flag: Atomic<Bool>
-    init(_ flag: Bool) { self.flag = Atomic(flag) }
-    func set(_ flag: Bool) { self.flag.store(flag, ordering: .releasing) }
-    var value: Bool { self.flag.load(ordering: .acquiring) }
 }
 
 extension Shard {

@@ -1,4 +1,5 @@
 import Account
+import MQTTCodec
 package import NIOCore
 import SkerryModel
 import Synchronization
@@ -7,6 +8,8 @@ import Synchronization
 package protocol MQTTOutlet: AnyObject {
     /// CONNECT was accepted: what the client sent behind it may be handed over.
     func accepted(by home: Shard)
+    /// The client was asked to prove who it is: what it sends next goes to `MQTTBroker.proceed` with `exchange`.
+    func challenged(_ exchange: AuthExchange)
     /// Writes and flushes; tells the link when the bytes have left.
     func send(_ bytes: ByteBuffer)
     /// Sends what was given before, then closes.
@@ -31,6 +34,8 @@ package final class MQTTLink: Sendable {
     package let addressText: String
     let address: AddressKey
     package let transport: MQTTTransport
+    /// What the listener it came through grants.
+    package let terms: ListenerTerms
     private let outlet: NIOLoopBoundBox<(any MQTTOutlet)?>
     /// Bytes handed to the connection that have not left yet.
     private let waiting = Atomic<Int>(0)
@@ -40,20 +45,37 @@ package final class MQTTLink: Sendable {
     private let isPaused = Atomic<Bool>(false)
     private let isGone = Atomic<Bool>(false)
     private let isStopped = Atomic<Bool>(false)
-    private let owedMax: Int
+    private var owedMax: Int { self.terms.settings.owedMax }
+    private let fault = Atomic<UInt8>(0)
+    private let wasAccepted = Atomic<Bool>(false)
+    private let introduction = Mutex<(client: String, user: String?)>(("", nil))
     /// Bytes of the largest packet the client takes, once its CONNECT said so: a refusal keeps to it as well [MQTT-3.2.2-19].
     let packetBytesMax = Atomic<Int>(.max)
 
     /// To be made on the connection's loop.
-    package init(id: UInt64, loop: any EventLoop, remote: SocketAddress?, transport: MQTTTransport = .tcp, owedMax: Int, outlet: any MQTTOutlet) {
+    package init(id: UInt64, loop: any EventLoop, remote: SocketAddress?, transport: MQTTTransport = .tcp, terms: ListenerTerms, outlet: any MQTTOutlet) {
         self.id = id
         self.loop = loop
-        self.owedMax = owedMax
+        self.terms = terms
         self.addressText = remote?.ipAddress ?? ""
         self.address = AddressKey(remote)
         self.transport = transport
         self.outlet = NIOLoopBoundBox(outlet, eventLoop: loop)
     }
+
+    /// Who the client says it is, for the log of those that are not let in: as much as is shown there.
+    func introduce(client: String, user: String?) {
+        self.introduction.withLock { $0 = (String(client.prefix(ConnectionLog.textMax + 1)), user.map { String($0.prefix(200)) }) }
+    }
+    /// What was wrong with the packet that ends the connection.
+    func setFault(_ reason: MQTTReason) { self.fault.store(reason.rawValue, ordering: .relaxed) }
+    var faultReason: MQTTReason? {
+        let reason = self.fault.load(ordering: .relaxed)
+        return reason == 0 ? nil : MQTTReason(reason)
+    }
+    /// Its CONNECT was accepted: what ends it is no refusal.
+    var isIn: Bool { self.wasAccepted.load(ordering: .relaxed) }
+    var introduced: (client: String, user: String?) { self.introduction.withLock { $0 } }
 
     // MARK: - On the connection's loop
 
@@ -92,6 +114,9 @@ package final class MQTTLink: Sendable {
         self.enter { $0.resumeReading() }
     }
 
+    /// Whether the client is not read, because too much of it is under way or it does not read what it is sent.
+    var isNotRead: Bool { self.isPaused.load(ordering: .relaxed) || self.isStopped.load(ordering: .relaxed) }
+
     /// The client is not read until `goOnReading`, however little is under way. Called by the home alone.
     func stopReading() {
         guard !self.isStopped.exchange(true, ordering: .sequentiallyConsistent) else { return }
@@ -113,10 +138,20 @@ package final class MQTTLink: Sendable {
     /// CONNACK goes out. In one crossing: a client that has it may say everything it came for and close before a second one gets there,
     /// and what comes while nobody is known to be connected is lost with the connection.
     func accepted(by home: Shard, sending connack: ByteBuffer) {
+        self.wasAccepted.store(true, ordering: .relaxed)
         self.reserve(connack)
         self.enter {
             $0.send(connack)
             $0.accepted(by: home)
+        }
+    }
+
+    /// An AUTH goes out, and the client's answer to it is awaited.
+    func challenge(_ exchange: AuthExchange, sending auth: ByteBuffer) {
+        self.reserve(auth)
+        self.enter {
+            $0.send(auth)
+            $0.challenged(exchange)
         }
     }
 

@@ -20,6 +20,8 @@ final class Publication: Sendable {
     struct Receivers: Sendable {
         var waiting: Int
         var matched = 0
+        /// Receivers without a row that had no room for it.
+        var refused = 0
         var targets: [QueueTarget] = []
     }
 
@@ -28,24 +30,30 @@ final class Publication: Sendable {
     let source: PublicationSource?
     /// The row of a QoS 2 message that goes away with what it becomes.
     let held: (session: Int32, packetID: UInt16)?
+    /// What happens where a queue is full.
+    let overflow: BrokerSettings.Overflow
     private let receivers: Mutex<Receivers>
 
-    init(id: UInt64, message: ApplicationMessage, source: PublicationSource?, held: (Int32, UInt16)?, shards: Int) {
+    init(
+        id: UInt64, message: ApplicationMessage, source: PublicationSource?, held: (Int32, UInt16)?, overflow: BrokerSettings.Overflow, shards: Int
+    ) {
         self.id = id
         self.message = message
         self.source = source
         self.held = held
+        self.overflow = overflow
         self.receivers = Mutex(Receivers(waiting: shards))
     }
 
-    /// Whether PUBREC has told the publisher that the message is ours.
-    var isRelease: Bool { self.message.qos == .exactlyOnce && self.source?.exchange != nil }
+    /// Whether the message is ours whatever the disk says: PUBREC has told the publisher so, or there is no publisher to send it again.
+    var isOurs: Bool { self.source == nil || (self.message.qos == .exactlyOnce && self.source?.exchange != nil) }
 
     /// A shard has routed it. Not nil: it was the last one.
-    func routed(matched: Int, targets: [QueueTarget]) -> Receivers? {
+    func routed(matched: Int, refused: Int, targets: [QueueTarget]) -> Receivers? {
         self.receivers.withLock {
             $0.waiting -= 1
             $0.matched += matched
+            $0.refused += refused
             $0.targets.append(contentsOf: targets)
             return $0.waiting == 0 ? $0 : nil
         }

@@ -3,6 +3,7 @@ import MQTTSession
 import NIOCore
 import SkerryModel
 import Store
+import Synchronization
 
 /// A durable session that is to get a message.
 struct QueueTarget: Sendable {
@@ -21,11 +22,24 @@ struct QueuedRow: Sendable {
     var seq: UInt64
 }
 
+/// Rows of a queue that were dropped to make room for newer ones.
+struct QueueDrop: Sendable {
+    /// The home and key of the session.
+    var shard: Int
+    var key: UInt64
+    /// Rows up to here that were never sent.
+    var through: UInt64
+}
+
 /// What the broker's shards hear of a commit.
 package struct BrokerEvent: Sendable {
     enum Kind: Sendable {
         /// Rows with this message are on the disk.
         case queued(ApplicationMessage, [QueuedRow])
+        /// Older messages are gone for newer ones. Comes before the news of those.
+        case dropped([QueueDrop])
+        /// They are not: the transaction failed, and they may be sent.
+        case kept([QueueDrop])
         /// The retained message of this topic is, or could not be put, on the disk.
         case retained(TopicName, publication: UInt64)
         /// An answer for every session of a user that listens to `v1/me/ack`.
@@ -64,72 +78,99 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         var count = 0
         var byteCount = 0
         var isCounted = false
-
-        /// What the two ends of the queue say.
-        mutating func take(_ bounds: QueueBounds?) {
-            guard let bounds else { return }
-            self.lastSeq = max(self.lastSeq, bounds.last)
-            self.byteSum = max(self.byteSum, bounds.lastByteSum)
-            self.count = Int(clamping: bounds.last - bounds.first + 1)
-            self.byteCount = Int(clamping: bounds.lastByteSum - bounds.firstByteSum)
-        }
+        var home: QueueHome?
     }
 
-    private let limits: SessionLimits
+    private var settings: BrokerSettings
+    private var limits: SessionLimits
     private let metrics: NodeMetrics
     private let statistics: BrokerStatistics
+    /// Tells the shards of what the running group dropped, when it fails.
+    private let publish: @Sendable ([QueueDrop]) -> Void
     private var depths: [Int32: Depth] = [:]
     /// What the running group has changed in `depths`, as it was before. Nobody hears of a failed group's numbers, so they are used again: a gap
     /// would count as messages that wait, and after a while with a full disk a nearly empty queue would seem full for good.
     private var before: [Int32: Depth] = [:]
-    /// Sessions that are there: a message that was routed before a session ended must leave no row behind it.
+    /// Rows that the running group has taken from sessions to drop them: from the first up to before the second.
+    private var taken: [Int32: (start: UInt64, end: UInt64)] = [:]
+    /// Sessions that are there: a row for one that is not is for others, or for nobody.
     private var sessions: Set<Int32> = []
     private var lastMessage: Int64?
     private var interests: [UserID: [DurableInterest]] = [:]
     private let clock: BrokerClock
     private var clockWritten: UInt64 = 0
 
-    init(limits: SessionLimits, metrics: NodeMetrics, statistics: BrokerStatistics, clock: BrokerClock) {
-        self.limits = limits
+    init(
+        settings: BrokerSettings, metrics: NodeMetrics, statistics: BrokerStatistics, clock: BrokerClock, publish: @escaping @Sendable ([QueueDrop]) -> Void
+    ) {
+        self.settings = settings
+        self.limits = settings.session
         self.metrics = metrics
         self.statistics = statistics
         self.clock = clock
+        self.publish = publish
     }
 
-    /// Writes a row for every target whose queue has room. Returns those rows, and for how many targets there was none.
-    func append(
-        _ message: ApplicationMessage, to targets: [QueueTarget], _ store: any StoreTransaction
-    ) throws -> (rows: [QueuedRow], dropped: Int) {
-        let byteCount = message.byteCount
-        var dropped = 0
+    /// Other limits from now on, on the writer's thread. What is queued stays.
+    func change(_ settings: BrokerSettings) {
+        self.settings = settings
+        self.limits = settings.session
+    }
+
+    /// What became of a message for several queues.
+    struct Appended {
+        /// On the disk, when the transaction is.
         var rows: [QueuedRow] = []
-        rows.reserveCapacity(targets.count)
-        for target in targets where self.sessions.contains(target.session) {
+        /// Their queue is full.
+        var refused: [QueueTarget] = []
+        /// Sessions that are gone and whose shared messages another member is to get.
+        var stranded: [Int32] = []
+        var drops: [QueueDrop] = []
+
+        /// What the shards hear of it, in order.
+        func events(_ message: ApplicationMessage) -> [NodeEvent] {
+            var events: [NodeEvent] = []
+            if !self.drops.isEmpty { events.append(.mqtt(BrokerEvent(kind: .dropped(self.drops)))) }
+            if !self.rows.isEmpty { events.append(.mqtt(BrokerEvent(kind: .queued(message, self.rows)))) }
+            return events
+        }
+    }
+
+    /// Writes a row for every target whose queue has room.
+    func append(
+        _ message: ApplicationMessage, to targets: [QueueTarget], _ overflow: BrokerSettings.Overflow, _ store: any StoreTransaction
+    ) throws -> Appended {
+        var appended = Appended()
+        appended.rows.reserveCapacity(targets.count)
+        for target in targets {
+            let isThere = self.sessions.contains(target.session)
+            // The session ended while the message was on its way. Of a shared subscription it is for another member, who is found as for
+            // everything else that was left in this queue (`MQTTBroker.empty`); so it joins the queue, and no power cut comes in between.
+            guard isThere || target.delivery.share != nil else { continue }
+            if !isThere { appended.stranded.append(target.session) }
+            let byteCount = target.delivery.byteCount(of: message)
             var depth = try self.depth(target.session, store)
-            if self.isFull(depth, byteCount) {
-                // What was counted from the two ends of a queue includes its holes: before anything is dropped it is counted again.
-                depth = try self.count(target.session, store)
-                if !self.isFull(depth, byteCount), let first = try store.queueEntries(of: target.session, after: 0, limit: 1, bytes: 0).first,
-                    case .inline(let body) = first.body
-                {
-                    // The difference of two sums leaves out the first row's own bytes.
-                    depth.byteCount += body.readableBytes
+            if isThere, self.isFull(depth, byteCount) {
+                if overflow == .dropOldest, self.isFull(depth, byteCount), let drop = try self.dropOldest(target.session, for: byteCount, store) {
+                    appended.drops.append(drop)
+                    depth = try self.depth(target.session, store)
                 }
-            }
-            if self.isFull(depth, byteCount) {
-                self.metrics.add(.mqttQueueFull)
-                self.metrics.add(.mqttDropped)
-                dropped += 1
-                continue
+                if self.isFull(depth, byteCount) {
+                    if !self.isFull(depth, byteCount, isBoxCounted: false) { self.metrics.add(.mqttQueuedBytesFull) }
+                    self.metrics.add(.mqttQueueFull)
+                    appended.refused.append(target)
+                    continue
+                }
             }
             depth.lastSeq += 1
             depth.count += 1
             depth.byteCount += byteCount
             depth.byteSum += Int64(byteCount)
             self.set(depth, of: target.session)
-            rows.append(QueuedRow(target: target, seq: depth.lastSeq))
+            appended.rows.append(QueuedRow(target: target, seq: depth.lastSeq))
         }
-        guard let first = rows.first else { return (rows, dropped) }
+        let rows = appended.rows
+        guard let first = rows.first else { return appended }
         let body = MessageCodec.encode(message)
         if rows.count == 1 {
             try self.write(first, .inline(body), store)
@@ -138,14 +179,14 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
             try store.putMessage(id, body: body, references: rows.count)
             for row in rows { try self.write(row, .shared(id), store) }
         }
-        return (rows, dropped)
+        return appended
     }
 
     private func write(_ row: QueuedRow, _ body: QueuedBody, _ store: any StoreTransaction) throws {
         let delivery = row.target.delivery
         try store.appendQueue(
             QueueEntry(
-                session: row.target.session, seq: row.seq, flags: QueueFlags.of(delivery), extra: QueueFlags.extra(delivery.subscriptionIDs),
+                session: row.target.session, seq: row.seq, flags: QueueFlags.of(delivery), extra: QueueFlags.extra(delivery),
                 byteSum: self.depths[row.target.session]?.byteSum ?? 0, body: body))
     }
 
@@ -158,8 +199,45 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         self.set(depth, of: session)
     }
 
-    private func isFull(_ depth: Depth, _ byteCount: Int) -> Bool {
-        depth.count >= self.limits.queuedMessagesMax || (depth.count > 0 && depth.byteCount + byteCount > self.limits.queuedBytesMax)
+    // MARK: - Limits
+
+    /// An empty queue takes a message whatever it weighs.
+    private func isFull(_ depth: Depth, _ byteCount: Int, isBoxCounted: Bool = true) -> Bool {
+        if depth.count == 0 { return false }
+        if depth.count >= self.limits.queuedMessagesMax || depth.byteCount + byteCount > self.limits.queuedBytesMax { return true }
+        return isBoxCounted && byteCount > self.statistics.allowance(self.settings)
+    }
+
+    /// So many old messages may go for a new one; a new one that is larger than that many goes itself.
+    private static let dropMax = 1_000
+
+    /// Drops the oldest messages that are not in flight until there is room for so many bytes. Nil: all there are, are in flight.
+    private func dropOldest(_ session: Int32, for byteCount: Int, _ store: any StoreTransaction) throws -> QueueDrop? {
+        guard var depth = self.depths[session], let home = depth.home else { return nil }
+        var last: UInt64?
+        var steps = 0
+        while self.isFull(depth, byteCount), steps < Self.dropMax {
+            steps += 1
+            let start = home.cursor.value
+            guard let row = try store.queueEntries(of: session, after: start - 1, limit: 1, bytes: 0).first else { break }
+            // It may have been sent this moment; then it is the next one's turn.
+            guard home.cursor.take(row.seq, from: start) else { continue }
+            self.taken[session] = (self.taken[session]?.start ?? start, row.seq + 1)
+            try store.removeQueue(session: session, seqs: [row.seq])
+            depth.count -= 1
+            depth.byteCount = depth.count == 0 ? 0 : max(0, depth.byteCount - Self.byteCount(of: row))
+            self.set(depth, of: session)
+            self.metrics.add(.mqttQueueFull)
+            self.metrics.add(.mqttDropped)
+            last = row.seq
+        }
+        return last.map { QueueDrop(shard: home.shard, key: home.key, through: $0) }
+    }
+
+    /// What a row counts for.
+    static func byteCount(of row: QueueEntry) -> Int {
+        guard case .inline(let body) = row.body else { return 0 }
+        return (MessageCodec.decode(body)?.byteCount ?? body.readableBytes) + (QueueFlags.share(row)?.utf8.count ?? 0)
     }
 
     private func set(_ depth: Depth, of session: Int32) {
@@ -176,18 +254,34 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         if byteCount != 0 { self.statistics.add(.queuedBytes, byteCount) }
     }
 
-    /// A session is there, new or as it was found at the start; its next number follows its last row's, as its window at home expects.
-    func open(session: Int32, bounds: QueueBounds? = nil) {
+    // MARK: - Sessions
+
+    /// A session is there, new or as it was found at the start; its next number follows the last row, as its window at home expects.
+    func open(session: Int32, _ home: QueueHome, _ found: QueueFound? = nil) {
         guard self.sessions.insert(session).inserted else { return }
-        var depth = Depth()
-        depth.take(bounds)
+        var depth = found.map { Self.depth($0) } ?? Depth()
+        depth.home = home
         self.replace(session, depth)
     }
 
+    /// The queue of a session that is gone was found at the start.
+    func adopt(session: Int32, _ store: any StoreTransaction) throws { _ = try self.depth(session, store) }
+
+    /// The session is gone; its queue is emptied by `MQTTBroker.empty`, and counts until then.
     func forget(session: Int32) {
         self.sessions.remove(session)
+        self.depths[session]?.home = nil
+    }
+
+    /// The queue of a session that is gone was emptied; unless a row has come since, nothing is known of it any more.
+    func emptied(session: Int32, _ store: any StoreTransaction) throws {
+        guard !self.sessions.contains(session), try store.queueBounds(of: session) == nil else { return }
+        self.before[session] = nil
         self.replace(session, nil)
     }
+
+    /// Queues whose depth is known, for a test of what is kept in memory.
+    var depthCount: Int { self.depths.count }
 
     private func depth(_ session: Int32, _ store: any StoreTransaction) throws -> Depth {
         if let depth = self.depths[session], depth.isCounted { return depth }
@@ -195,12 +289,23 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
     }
 
     private func count(_ session: Int32, _ store: any StoreTransaction) throws -> Depth {
-        var depth = self.depths[session] ?? Depth()
+        let known = self.depths[session]
+        var depth = try QueueFound(session, inFlightMax: self.limits.inFlightMax, store).map { Self.depth($0) } ?? Depth()
+        depth.lastSeq = max(depth.lastSeq, known?.lastSeq ?? 0)
+        depth.byteSum = max(depth.byteSum, known?.byteSum ?? 0)
+        depth.home = known?.home
         depth.isCounted = true
-        depth.count = 0
-        depth.byteCount = 0
-        depth.take(try store.queueBounds(of: session))
         self.set(depth, of: session)
+        return depth
+    }
+
+    private static func depth(_ found: QueueFound) -> Depth {
+        var depth = Depth()
+        depth.lastSeq = found.bounds.last
+        depth.byteSum = found.bounds.lastByteSum
+        depth.count = found.count
+        depth.byteCount = found.byteCount
+        depth.isCounted = true
         return depth
     }
 
@@ -231,8 +336,9 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
             let kind = PushKind(push.frame)
             guard kind.isKept else { continue }
             for (message, targets) in self.receivers(of: push, kind) {
-                let rows = try self.append(message, to: targets, store).rows
-                if !rows.isEmpty { written.append(.mqtt(BrokerEvent(kind: .queued(message, rows)))) }
+                let appended = try self.append(message, to: targets, self.settings.overflow, store)
+                self.metrics.add(.mqttDropped, appended.refused.count)
+                written += appended.events(message)
             }
         }
         return written
@@ -271,12 +377,23 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
         self.clockWritten = now
     }
 
-    func committed() { self.before.removeAll(keepingCapacity: true) }
+    func committed() {
+        self.before.removeAll(keepingCapacity: true)
+        self.taken.removeAll(keepingCapacity: true)
+    }
 
-    /// After a failed group: what was counted is not there.
+    /// After a failed group: what was counted is not there, and what was to be dropped still is.
     func failed() {
         for (session, depth) in self.before where self.depths[session] != nil { self.replace(session, depth) }
         self.before.removeAll(keepingCapacity: true)
+        var kept: [QueueDrop] = []
+        for (session, rows) in self.taken {
+            guard let home = self.depths[session]?.home else { continue }
+            home.cursor.giveBack(rows.start, from: rows.end)
+            kept.append(QueueDrop(shard: home.shard, key: home.key, through: rows.end - 1))
+        }
+        self.taken.removeAll(keepingCapacity: true)
+        if !kept.isEmpty { self.publish(kept) }
         self.lastMessage = nil
         self.clockWritten = 0
     }

@@ -2,6 +2,7 @@ import MQTTCodec
 import MQTTSession
 import NIOCore
 import SkerryModel
+import Store
 
 /// Whose session it is: nobody else may take it over.
 enum SessionOwner: Sendable, Hashable {
@@ -83,20 +84,39 @@ struct SessionState: Sendable {
     }
 }
 
-/// The bits of `QueueEntry.flags`, and the subscription identifiers in its `extra`.
+/// The bits of `QueueEntry.flags`, and what is in its `extra`: the shared subscription, if `isShared`, then the subscription identifiers.
 enum QueueFlags {
-    static func of(_ delivery: Delivery) -> UInt8 { delivery.qos.rawValue | (delivery.isRetained ? 4 : 0) }
+    static func of(_ delivery: Delivery) -> UInt8 { delivery.qos.rawValue | (delivery.isRetained ? 4 : 0) | (delivery.share == nil ? 0 : Self.shared) }
     /// PUBREC came: PUBREL is owed, the message no more.
     static let released: UInt8 = 8
+    /// `extra` starts with the shared subscription by which the message came: two bytes of length, then the filter as subscribed.
+    static let shared: UInt8 = 16
     static func releasedFlags(isRetained: Bool) -> UInt8 { 2 | (isRetained ? 4 : 0) | Self.released }
 
-    static func extra(_ ids: [UInt32]) -> [UInt8] {
+    static func extra(_ delivery: Delivery) -> [UInt8] {
         var bytes: [UInt8] = []
-        for id in ids { bytes.appendBigEndian(id) }
+        if let share = delivery.share {
+            bytes.appendBigEndian(UInt16(clamping: share.utf8.count))
+            bytes += share.utf8
+        }
+        for id in delivery.subscriptionIDs { bytes.appendBigEndian(id) }
         return bytes
     }
 
-    static func ids(_ extra: [UInt8]) -> [UInt32] {
-        stride(from: 0, to: extra.count, by: 4).compactMap { extra.bigEndian(at: $0, count: 4).map { UInt32($0) } }
+    static func ids(_ entry: QueueEntry) -> [UInt32] {
+        // Of a released row nothing but the exchange goes on.
+        if entry.flags & Self.released != 0 { return [] }
+        let start = entry.flags & Self.shared == 0 ? 0 : 2 + (Self.shareLength(entry) ?? entry.extra.count)
+        return stride(from: start, to: entry.extra.count, by: 4).compactMap { entry.extra.bigEndian(at: $0, count: 4).map { UInt32($0) } }
+    }
+
+    static func share(_ entry: QueueEntry) -> String? {
+        guard entry.flags & Self.shared != 0, entry.flags & Self.released == 0, let length = Self.shareLength(entry) else { return nil }
+        return String(validating: entry.extra.dropFirst(2).prefix(length), as: UTF8.self)
+    }
+
+    private static func shareLength(_ entry: QueueEntry) -> Int? {
+        guard let length = entry.extra.bigEndian(at: 0, count: 2), entry.extra.count >= 2 + Int(length) else { return nil }
+        return Int(length)
     }
 }

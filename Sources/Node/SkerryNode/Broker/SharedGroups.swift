@@ -1,3 +1,4 @@
+import Account
 import MQTTCodec
 import MQTTSession
 import SkerryModel
@@ -17,23 +18,26 @@ final class SharedGroups {
         var key: UInt64
     }
     private var online: Set<Seat> = []
+    /// Of members that the access rules restrict, what they leave them: a message goes to somebody who may read it.
+    private var rights: [Seat: TopicRights] = [:]
 
     var isEmpty: Bool { self.tree.isEmpty }
 
-    func join(_ member: SharedMember, _ subscription: ClientSubscription, isOnline: Bool) {
+    func join(_ member: SharedMember, _ subscription: ClientSubscription, isOnline: Bool, _ rights: TopicRights?) {
         self.tree.insert(subscription.filter, member, subscription)
-        self.note(member.key, subscription.filter, isOnline: isOnline)
+        self.note(member.key, subscription.filter, isOnline: isOnline, rights)
     }
 
     func leave(_ member: SharedMember, _ filter: TopicFilter) {
         self.tree.remove(filter, member)
         self.turns[filter] = nil
-        self.note(member.key, filter, isOnline: false)
+        self.note(member.key, filter, isOnline: false, nil)
     }
 
-    func note(_ key: UInt64, _ filter: TopicFilter, isOnline: Bool) {
+    func note(_ key: UInt64, _ filter: TopicFilter, isOnline: Bool, _ rights: TopicRights?) {
         let seat = Seat(filter: filter, key: key)
         if isOnline { self.online.insert(seat) } else { self.online.remove(seat) }
+        self.rights[seat] = rights
     }
 
     typealias Choice = (filter: TopicFilter, member: SharedMember, subscription: ClientSubscription)
@@ -43,17 +47,19 @@ final class SharedGroups {
         if self.tree.isEmpty { return [] }
         var matches = SubscriptionMatches<SharedMember, ClientSubscription>()
         self.tree.match(topic, into: &matches)
-        return matches.shared.compactMap { self.choose($0, without: []) }
+        return matches.shared.compactMap { self.choose(topic, $0, without: []) }
     }
 
     /// Another member of a group, when those tried could not take the message.
     func choose(_ topic: TopicName, _ filter: TopicFilter, without tried: Set<UInt64>) -> Choice? {
         var matches = SubscriptionMatches<SharedMember, ClientSubscription>()
         self.tree.match(topic, into: &matches)
-        return matches.shared.first { $0.filter == filter }.flatMap { self.choose($0, without: tried) }
+        return matches.shared.first { $0.filter == filter }.flatMap { self.choose(topic, $0, without: tried) }
     }
 
-    private func choose(_ shared: SharedSubscription<SharedMember, ClientSubscription>, without tried: Set<UInt64>) -> Choice? {
+    private func choose(
+        _ topic: TopicName, _ shared: SharedSubscription<SharedMember, ClientSubscription>, without tried: Set<UInt64>
+    ) -> Choice? {
         let count = shared.members.count
         let turn = self.turns[shared.filter, default: 0]
         var fallback: Int?
@@ -61,7 +67,9 @@ final class SharedGroups {
             let index = (turn + step) % count
             let member = shared.members[index]
             if tried.contains(member.subscriber.key) { continue }
-            guard self.online.contains(Seat(filter: shared.filter, key: member.subscriber.key)) else {
+            let seat = Seat(filter: shared.filter, key: member.subscriber.key)
+            if let rights = self.rights[seat], !rights.mayRead(topic) { continue }
+            guard self.online.contains(seat) else {
                 if member.subscriber.number != 0 && member.options.options.qos != .atMostOnce && fallback == nil { fallback = index }
                 continue
             }

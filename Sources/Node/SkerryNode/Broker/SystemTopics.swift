@@ -149,7 +149,9 @@ extension MQTTBroker {
 
     /// Only the store knows how much is retained.
     func refreshRetained(_ completion: @escaping @Sendable () -> Void) {
-        self.node.store.read { try $0.retainedTotals() } completion: { result in
+        self.node.store.read {
+            try $0.retainedTotals()
+        } completion: { result in
             if case .success(let totals) = result {
                 self.statistics.set(.retained, totals.count)
                 self.statistics.set(.retainedBytes, totals.bytes)

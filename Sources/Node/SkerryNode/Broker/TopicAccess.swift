@@ -1,4 +1,5 @@
-import SkerryModel
+package import Account
+package import SkerryModel
 
 /// What kind of topic a name is, and so whose rules apply to it.
 enum TopicKind: Sendable {
@@ -29,51 +30,56 @@ enum TopicKind: Sendable {
     }
 }
 
-/// Who may publish and subscribe what (PRODUCT.md §5). Users may use every ordinary topic; clients without an account those that the
-/// administrator opened, and nothing of the chat.
-struct TopicAccess: Sendable {
-    let anonymous: [TopicFilter]
+/// Who may publish and subscribe what: the topics that are nobody's or the administrators' by their name, then the access rules of
+/// administrators (Access.md). Membership in conversations is looked at besides, by the chat.
+package struct TopicAccess: Sendable {
+    package var rules: AccessRules
+    /// What clients without an account may use (`mqtt.anonymous`).
+    package var opened: [TopicFilter]
 
-    init(anonymous: [TopicFilter]) { self.anonymous = anonymous }
-
-    func mayPublish(_ topic: TopicName, owner: SessionOwner) -> Bool {
-        switch owner {
-        case .user: true
-        case .anonymous: self.anonymous.contains { Self.covers($0, topic) }
-        }
+    package init(rules: AccessRules, opened: [TopicFilter]) {
+        self.rules = rules
+        self.opened = opened
     }
 
-    /// - Parameter filter: of ordinary topics.
-    func maySubscribe(_ filter: TopicFilter, owner: SessionOwner) -> Bool {
-        switch owner {
-        case .user: true
-        case .anonymous: self.anonymous.contains { Self.covers($0, filter) }
-        }
+    /// - Parameter opened: what the client's listener opens to clients without an account, when it is something else than elsewhere.
+    func rights(of client: AccessRules.Client, opened: [TopicFilter]? = nil) -> TopicRights? {
+        self.rules.rights(of: client, opened: opened ?? self.opened)
     }
 
-    /// Whether the filter is about topics that only some may read, whatever its wildcards: their first level is written out.
+    /// Why a client may not publish to a topic; nil when it may.
+    static func refusalToPublish(_ topic: TopicName, isSignedIn: Bool, _ rights: TopicRights?) -> String? {
+        switch TopicKind(topic) {
+        case .ordinary: break
+        case .chat(let chat):
+            if !isSignedIn { return Self.chatNeedsAccount }
+            if chat == nil { return "This is no topic of the chat that can be published to." }
+        case .system, .federation: return "This topic is the box's own."
+        }
+        guard let rights, !rights.mayPublish(topic) else { return nil }
+        return isSignedIn
+            ? "The access rules of this box do not let you publish to this topic."
+            : "Clients without an account may publish to the topics that the administrator opened."
+    }
+
+    /// Why a client may not subscribe to a filter; nil when it may.
+    static func refusalToSubscribe(_ filter: TopicFilter, isSignedIn: Bool, isAdmin: Bool, _ rights: TopicRights?) -> String? {
+        switch Self.firstLevel(filter) {
+        case "v1":
+            if !isSignedIn { return Self.chatNeedsAccount }
+            if ChatFilter(filter) == nil { return "This is no topic of the chat that can be subscribed to." }
+        case "fed": return "Topics under fed/ are between boxes."
+        case "$SYS": guard isAdmin else { return "Only administrators read $SYS." }
+        default: break
+        }
+        guard let rights, !rights.maySubscribe(filter) else { return nil }
+        return isSignedIn
+            ? "The access rules of this box do not let you subscribe to this filter."
+            : "Clients without an account may subscribe to the topics that the administrator opened."
+    }
+
+    private static let chatNeedsAccount = "The chat needs an account."
+
+    /// What decides which kind of topics a filter is about, whatever its wildcards: these kinds are told by a first level that is written out.
     static func firstLevel(_ filter: TopicFilter) -> Substring { filter.filter.prefix { $0 != "/" } }
-
-    static func covers(_ allowed: TopicFilter, _ topic: TopicName) -> Bool { Self.covers(allowed.filter, topic.text) }
-    static func covers(_ allowed: TopicFilter, _ wanted: TopicFilter) -> Bool { Self.covers(allowed.filter, wanted.filter) }
-
-    /// Whether everything that `wanted` matches is matched by `allowed`; a topic is a filter that matches itself.
-    private static func covers(_ allowed: String, _ wanted: String) -> Bool {
-        var allowed = allowed.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...]
-        var wanted = wanted.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...]
-        // [MQTT-4.7.2-1]
-        if let first = wanted.first, first.first == UInt8(ascii: "$"), let opened = allowed.first,
-            opened.elementsEqual("#".utf8) || opened.elementsEqual("+".utf8)
-        {
-            return false
-        }
-        while let level = allowed.popFirst() {
-            if level.elementsEqual("#".utf8) { return true }
-            guard let asked = wanted.popFirst() else { return false }
-            if asked.elementsEqual("#".utf8) { return false }
-            if level.elementsEqual("+".utf8) { continue }
-            guard level.elementsEqual(asked) else { return false }
-        }
-        return wanted.isEmpty
-    }
 }

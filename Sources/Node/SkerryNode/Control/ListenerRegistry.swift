@@ -8,12 +8,15 @@ package struct ListenerRecord: Sendable, Hashable {
     package var address: String
     package var port: Int
     package var isTLS: Bool
+    /// Of a listener with settings of its own.
+    package var name: String?
 
-    package init(kind: Kind, address: String, port: Int, isTLS: Bool) {
+    package init(kind: Kind, address: String, port: Int, isTLS: Bool, name: String? = nil) {
         self.kind = kind
         self.address = address
         self.port = port
         self.isTLS = isTLS
+        self.name = name
     }
 }
 

@@ -130,6 +130,7 @@ extension NodeControl {
             ("skerry_mqtt_shared_subscriptions", "MQTT shared subscriptions.", .sharedSubscriptions),
             ("skerry_mqtt_queued_messages", "MQTT messages on the disk that durable sessions are owed; gaps between acknowledged ones count.", .queued),
             ("skerry_mqtt_queued_bytes", "Bytes of those messages.", .queuedBytes),
+            ("skerry_mqtt_window_bytes", "Bytes of MQTT messages that wait in memory alone, for sessions that end with their connection.", .windowBytes),
             ("skerry_mqtt_in_flight_messages", "MQTT QoS 1 and 2 messages sent to clients and not acknowledged yet.", .inFlight),
             ("skerry_mqtt_outbox_bytes", "Bytes handed to MQTT connections that have not left yet.", .waitingBytes),
             ("skerry_mqtt_retained_messages", "Retained MQTT messages.", .retained),
@@ -151,6 +152,7 @@ extension ClientSummary {
         if let connection = self.connection {
             json.field("address", connection.address)
             json.field("transport", connection.transport.rawValue)
+            json.field("listener", connection.listener)
             json.field("version", connection.version)
             json.field("since", time: connection.since)
             json.field("heard", time: connection.heard)

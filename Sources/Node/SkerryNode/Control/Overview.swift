@@ -48,6 +48,7 @@ package struct Overview: Sendable {
 extension ListenerRecord {
     package func write(to json: inout JSONWriter) {
         json.field("kind", self.kind.rawValue)
+        json.field("name", self.name)
         json.field("address", self.address)
         json.field("port", self.port)
         json.field("tls", self.isTLS)

@@ -17,7 +17,7 @@ package struct CommitEffects: Sendable {
 /// rolled back and run again one by one); anything else fails the group.
 ///
 /// A failed commit is final (ARCHITECTURE.md §3.9): afterwards every job is refused with `unavailable`. A full disk is not: its group is
-/// refused with `storage_low` and the next one is tried.
+/// refused with `storage_low` and the next one is tried; nor is a database that another program keeps busy (`unavailable`, with a time to try again).
 package final class CommitQueue: Sendable {
     private struct State {
         var jobs = Deque<any CommitJob>()
@@ -178,6 +178,10 @@ package final class CommitQueue: Sendable {
         let refusal: SkerryError
         switch reason {
         case .full: refusal = SkerryError(.storageLow, "The box is out of disk space; free some and try again.")
+        // Another program held the lock for longer than is waited for. The transaction was rolled back, so nothing of it is there.
+        case .inUse:
+            refusal = SkerryError(
+                .unavailable, "Another program keeps the box's database busy; close it, then try again.", retryAfterSeconds: 1)
         case .constraint: refusal = SkerryError(.unavailable, "The box could not write this.")
         default:
             refusal = SkerryError(.unavailable, "The box's disk refuses writes; nothing new is accepted until it is repaired and Skerry restarted.")

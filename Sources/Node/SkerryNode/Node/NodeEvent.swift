@@ -1,3 +1,4 @@
+package import Account
 package import NIOCore
 package import SkerryModel
 
@@ -6,6 +7,10 @@ package enum NodeEvent: Sendable {
     case push(ChatPush)
     /// Closes live sessions of a user: all of them, or those of one device.
     case endSessions(UserID, DeviceID?, SessionEnd)
+    /// A user has another role.
+    case roleChanged(UserID, Role)
+    /// The access rules are these from now on.
+    case rulesChanged(AccessRules)
     /// News for the MQTT broker's part of each shard.
     case mqtt(BrokerEvent)
 }

@@ -87,6 +87,8 @@ package actor Shard {
             case .endSessions(let user, let device, let reason):
                 self.chat.end(user, device, reason)
                 self.mqtt?.endSessions(user, device, reason)
+            case .roleChanged(let user, let role): self.mqtt?.roleChanged(user, role)
+            case .rulesChanged(let rules): self.mqtt?.rulesChanged(rules)
             case .mqtt(let event): self.mqtt?.hear(event)
             }
         }
