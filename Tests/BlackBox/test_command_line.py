@@ -14,7 +14,8 @@ from harness.rest import is_problem, ok
 
 VERBS = [
     (), ("serve",), ("claim",), ("user",), ("user", "add"), ("user", "list"), ("user", "lock"), ("user", "reset"), ("token",), ("check",), ("version",),
-    ("settings",),
+    ("settings",), ("clients",), ("clients", "list"), ("clients", "show"), ("clients", "kick"), ("retained",), ("retained", "list"), ("retained", "show"),
+    ("retained", "clear"),
 ]
 
 

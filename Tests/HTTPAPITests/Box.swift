@@ -6,6 +6,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import NIOEmbedded
+import NIOPosix
 import SkerryModel
 import SkerryNode
 import Synchronization
@@ -14,7 +15,6 @@ import Testing
 
 /// A box that is asked over HTTP without a socket.
 final class Box: Sendable {
-    let loop = NIOAsyncTestingEventLoop()
     let node: Node
     let control: NodeControl
     /// What is registered, for looking at.
@@ -30,20 +30,50 @@ final class Box: Sendable {
         func pass(_ milliseconds: UInt64) { self.passed.withLock { $0 += milliseconds } }
     }
 
-    init(limits: Limits = Limits()) {
+    /// What a box is made of before its interface.
+    private struct Parts {
         let time = Time()
-        let random = Mutex(SeededRandom(seed: 7))
-        self.time = time
-        self.store = MemoryStore(.inline, limits: limits)
-        self.node = Node(
-            box: Sample.box, loops: [self.loop], store: self.store, limits: limits,
-            clock: NodeClock(wall: { 1_700_000_000_000 + time.milliseconds }, monotonic: { 1_000 + time.milliseconds }),
-            random: NodeRandom { random.withLock { $0.next() } })
-        let accounts = AccountService(node: self.node, cost: .weakest, passwordThreads: 2)
+        let store: MemoryStore
+        let node: Node
+        let accounts: AccountService
+
+        init(_ limits: Limits, _ loop: any EventLoop) {
+            let random = Mutex(SeededRandom(seed: 7))
+            let time = self.time
+            self.store = MemoryStore(.inline, limits: limits)
+            self.node = Node(
+                box: Sample.box, loops: [loop], store: self.store, limits: limits,
+                clock: NodeClock(wall: { 1_700_000_000_000 + time.milliseconds }, monotonic: { 1_000 + time.milliseconds }),
+                random: NodeRandom { random.withLock { $0.next() } })
+            self.accounts = AccountService(node: self.node, cost: .weakest, passwordThreads: 2)
+        }
+    }
+
+    convenience init(limits: Limits = Limits()) { self.init(Parts(limits, NIOAsyncTestingEventLoop()), nil) }
+
+    /// With an MQTT broker, on a loop that really runs.
+    static func withBroker(limits: Limits = Limits()) async throws -> Box {
+        let parts = Parts(limits, MultiThreadedEventLoopGroup.singleton.next())
+        var settings = BrokerSettings()
+        settings.anonymous = [try TopicFilter("#")]
+        let broker = try await MQTTBroker.start(
+            node: parts.node, accounts: parts.accounts, chat: ChatService(node: parts.node), settings: settings, hasTimer: false)
+        return Box(parts, broker)
+    }
+
+    /// Ends what runs on threads of its own.
+    func close() async throws {
+        await self.control.broker?.stop()
+        self.store.close()
+    }
+
+    private init(_ parts: Parts, _ broker: MQTTBroker?) {
+        (self.time, self.store, self.node) = (parts.time, parts.store, parts.node)
+        let accounts = parts.accounts
         let listeners = ListenerRegistry()
         listeners.opened(ListenerRecord(kind: .http, address: "0.0.0.0", port: 8_080, isTLS: false))
         let probe = SystemProbe(residentBytes: { 20_000_000 }, disk: { (freeBytes: 5, totalBytes: 9) }, clockIsSynced: { false })
-        self.control = NodeControl(node: self.node, accounts: accounts, listeners: listeners, version: "0.1", probe: probe)
+        self.control = NodeControl(node: self.node, accounts: accounts, listeners: listeners, broker: broker, version: "0.1", probe: probe)
         let router = Router(context: SkerryRequestContext.self)
         HTTPAPI(control: self.control, chat: ChatService(node: self.node)).addRoutes(to: router)
         HTTPAPI.refuseOtherMethods(on: router)

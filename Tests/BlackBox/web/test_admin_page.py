@@ -127,7 +127,14 @@ def test_a_box_that_does_not_answer_is_named_and_found_again(fixed_box, browser)
 def test_the_pages_fit_a_phone_in_chinese(box, browser, size, dark):
     page = browser(language="zh-CN", size=size, dark=dark).come_in(box.admin, "/admin")
     page.see(".health")
-    for section, label in [("overview", "概览"), ("online", "在线"), ("users", "用户"), ("invites", "邀请"), ("listeners", "监听端口")]:
+    with box.person("anna").mqtt(client_id="lamp-" + "long-name-" * 6) as client:
+        client.publish("a/rather/long/topic/" + "with/many/levels/" * 4 + "x", "1", qos=1, retain=True)
+        look_at_sections(box, page, size)
+
+
+def look_at_sections(box, page, size):
+    for section, label in [("overview", "概览"), ("online", "在线"), ("users", "用户"), ("invites", "邀请"), ("clients", "MQTT 客户端"),
+                           ("retained", "保留消息"), ("listeners", "监听端口")]:
         page.open(f"{box.url}/admin#/{section}")
         page.see(".tabs [aria-current]", label)
         page.until(lambda: not page.all("main .note"), "the section drawn")
@@ -135,3 +142,90 @@ def test_the_pages_fit_a_phone_in_chinese(box, browser, size, dark):
         assert page.js("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         assert_named(page)
         assert_contrast(page)
+
+
+def test_mqtt_clients_are_found_looked_at_and_removed(new_box, browser):
+    box = new_box()
+    anna = box.person("anna")
+    page = browser().come_in(box.admin, "/admin#/clients")
+    page.see(".empty h2", "No MQTT clients")
+    lamp, away = anna.mqtt(client_id="kitchen/lamp"), anna.mqtt(client_id="garden", clean=False, expiry=3600)
+    away.subscribe("sensors/#", qos=1)
+    away.disconnect()
+    lamp.publish("sensors/1", "21", qos=1)
+    page.see("tbody tr", "kitchen/lamp")
+    assert "Connected" in page.see("tbody tr", "kitchen/lamp").text and anna.name in page.see("tbody tr", "kitchen/lamp").text
+    assert "Away" in page.see("tbody tr", "garden").text
+    page.screenshot("admin-clients")
+
+    def choose(name, item):
+        def opened():
+            items = page.all(f".menu[aria-label='Actions for {name}'] button", item)
+            if not items:
+                page.all(f"[aria-label='Actions for {name}']:not(.menu)")[0].click()
+            return items
+        page.until(opened, f"{item} in the menu of {name}")[0].click()
+
+    choose("garden", "Details")
+    page.see("dialog h2", "garden")
+    page.see("dialog .filters-list code", "sensors/#")
+    page.screenshot("admin-client")
+    page.click("dialog .close")
+    page.named("Client id starts with").send_keys("kit")
+    page.see_none("tbody tr", "garden")
+    page.see("tbody tr", "kitchen/lamp")
+    choose("kitchen/lamp", "Disconnect")
+    page.click("dialog .danger", "Disconnect")
+    assert lamp.wait_disconnected().value == 0x98
+    page.see(".empty h2", "Nothing matches")
+    assert page.named("Client id starts with").get_attribute("value") == "kit", "a redraw takes nothing from who types"
+    page.named("Client id starts with").clear()
+    page.named("Subscribed to topic").send_keys("sensors/7")
+    page.see("tbody tr", "garden")
+    choose("garden", "Remove session")
+    page.see("dialog", "1 queued")
+    page.click("dialog .danger", "Remove session")
+    page.see_none("tbody tr", "garden")
+    assert page.complaints() == []
+
+
+def test_retained_messages_are_browsed_shown_and_cleared(new_box, browser):
+    box = new_box()
+    page = browser().come_in(box.admin, "/admin#/retained")
+    page.see(".empty h2", "Nothing is retained")
+    with box.person("anna").mqtt() as client:
+        for number in range(3):
+            client.publish(f"sensors/{number}/t", f"<b>{number}</b> °C", qos=1, retain=True)
+        client.publish("camera", bytes([0xFF, 0xD8, 0xFF]), qos=1, retain=True)
+    page.see("tbody tr", "camera")
+    page.screenshot("admin-retained")
+
+    def choose(name, item):
+        def opened():
+            items = page.all(f".menu[aria-label='Actions for {name}'] button", item)
+            if not items:
+                page.all(f"[aria-label='Actions for {name}']:not(.menu)")[0].click()
+            return items
+        page.until(opened, f"{item} in the menu of {name}")[0].click()
+
+    choose("sensors/1/t", "Show")
+    assert page.see("dialog .payload").text == "<b>1</b> °C"
+    page.screenshot("admin-retained-message")
+    page.click("dialog .close")
+    choose("camera", "Show")
+    assert page.see("dialog .payload").text == "/9j/"
+    page.click("dialog .close")
+    choose("camera", "Clear")
+    page.click("dialog .danger", "Clear")
+    page.see_none("tbody tr", "camera")
+    field = page.named("Topic filter")
+    field.send_keys("sensors/#/x")
+    page.see(".field-error", "no topic filter")
+    field.clear()
+    field.send_keys("sensors/+/t")
+    page.see("tbody tr", "sensors/2/t")
+    page.click(".section-head button", "Clear all of these")
+    page.see("dialog h2", "sensors/+/t")
+    page.click("dialog .danger", "Clear all of these")
+    page.see(".empty h2", "Nothing matches")
+    assert page.complaints() == []

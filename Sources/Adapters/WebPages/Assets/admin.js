@@ -1,5 +1,7 @@
 // The administrator's pages: health, who is connected, users, invitations, listeners. Everything comes from `/v1/admin`.
 
+import { accessPages } from './admin-access.js';
+import { mqttPages } from './admin-mqtt.js';
 import { api, seg } from './api.js';
 import { avatar, button, confirmDialog, copyText, dialog, field, h, hidden, icon, iconButton, menu, toast } from './dom.js';
 import { languageSwitch, passwordField, showGate } from './gate.js';
@@ -11,7 +13,9 @@ const refreshMilliseconds = 5000;
 const lowDiskShare = 0.1;
 const root = document.getElementById('app');
 const report = (error) => toast(errorText(error), 'error');
-const pages = { overview: { icon: 'signal', draw: overview }, online: { icon: 'chat', draw: online, label: 'onlineNow' }, users: { icon: 'people', draw: users }, invites: { icon: 'ticket', draw: invites }, listeners: { icon: 'plug', draw: listeners } };
+// Called when a section is drawn; by then all of the page is there.
+const pieces = { refresh, table, head: (...parts) => head(...parts), nothing: (...parts) => nothing(...parts), when: (text) => when(text), tag: (...parts) => tag(...parts) };
+const pages = { overview: { icon: 'signal', draw: overview }, online: { icon: 'chat', draw: online, label: 'onlineNow' }, users: { icon: 'people', draw: users }, invites: { icon: 'ticket', draw: invites }, ...mqttPages(pieces), ...accessPages(pieces), listeners: { icon: 'plug', draw: listeners } };
 
 let shown = null; // {name, body, status}: the section on the screen
 let timer;
