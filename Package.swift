@@ -148,8 +148,8 @@ let package = Package(
         tests(
             "SkerryNodeTests",
             [
-                "SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "ChatCodec", "Replication", nioCore, nioEmbedded,
-                logging,
+                "SkerryNode", "Account", "Store", "StoreSQLite", "TestKit", "SkerryModel", "MQTTCodec", "MQTTSession", "ChatCodec", "Replication",
+                nioCore, nioEmbedded, logging, crypto, cryptoExtras,
             ], exclude: ["Scripts"]),
         tests(
             "ListenersTests",
@@ -158,7 +158,11 @@ let package = Package(
                 nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL, crypto, hummingbird, logging,
             ]),
         tests(
-            "HTTPAPITests", ["HTTPAPI", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "TestKit", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
+            "HTTPAPITests",
+            [
+                "HTTPAPI", "SkerryNode", "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "TestKit",
+                nioCore, nioPosix, nioEmbedded, hummingbird, httpTypes, logging,
+            ]),
         tests("WebPagesTests", ["WebPages", "CZlib", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),
         tests("SkerryServerTests", ["SkerryServer", "Settings", "SkerryNode", "SkerryModel", "ChatCodec", nioCore, logging]),
         tests("SettingsTests", ["Settings", "SkerryModel"]),

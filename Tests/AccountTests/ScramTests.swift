@@ -81,7 +81,8 @@ struct ScramTests {
         arguments: [
             ("", Scram.Refusal.invalidEncoding), ("n", .invalidEncoding), ("n,", .invalidEncoding), ("n,,", .invalidEncoding), ("n,,n=user", .invalidEncoding),
             ("n,,r=abc,n=user", .invalidEncoding), ("n,,n=,r=abc", .invalidEncoding), ("n,,n=user,r=", .invalidEncoding), ("n,,n=user,r=a b", .invalidEncoding),
-            ("n,,n=user,r=é", .invalidEncoding), ("x,,n=user,r=abc", .invalidEncoding), (",,n=user,r=abc", .invalidEncoding), ("n,b=x,n=user,r=abc", .invalidEncoding),
+            ("n,,n=user,r=é", .invalidEncoding), ("x,,n=user,r=abc", .invalidEncoding), (",,n=user,r=abc", .invalidEncoding),
+            ("n,b=x,n=user,r=abc", .invalidEncoding),
             ("n,a=,n=user,r=abc", .invalidEncoding), ("n,user,n=user,r=abc", .invalidEncoding), ("n,,n=user,r=abc,", .invalidEncoding),
             ("n,,n=user,r=abc,x", .invalidEncoding), ("n,,n=user,r=abc,x=", .invalidEncoding), ("n,,n=user,r=abc,1=x", .invalidEncoding),
             ("n,,n=us\u{0}er,r=abc", .invalidEncoding), ("N,,n=user,r=abc", .invalidEncoding),
@@ -94,14 +95,17 @@ struct ScramTests {
         #expect(self.refusal { _ = try ScramExchange(Array(message.utf8)) } == reason)
     }
 
-    @Test("a final message that is not one is refused by its reason", arguments: [
-        ("", Scram.Refusal.invalidEncoding), ("c=biws", .invalidEncoding), ("c=biws,r=NONCE", .invalidEncoding), ("r=NONCE,c=biws,p=PROOF", .invalidEncoding),
-        ("c=biws,p=PROOF,r=NONCE", .invalidEncoding), ("c=biws,r=NONCE,p=", .invalidEncoding), ("c=biws,r=NONCE,p=PROOF,", .invalidEncoding),
-        ("c=biws,r=NONCE,p=!!!!", .invalidEncoding), ("c=biw,r=NONCE,p=PROOF", .invalidEncoding), ("c=,r=NONCE,p=PROOF", .invalidEncoding),
-        ("c=biws,r=,p=PROOF", .invalidEncoding), ("c=biws,r=NONCE,x,p=PROOF", .invalidEncoding), ("c=biws,r=NONCE,m=x,p=PROOF", .extensionsNotSupported),
-        ("c=eSws,r=NONCE,p=PROOF", .channelBindingsDontMatch), ("c=biws,r=NONCEx,p=PROOF", .other), ("c=biws,r=rOprNGfwEbeRWgbNEkqO,p=PROOF", .other),
-        ("c=biws,r=NONCE,p=AAAA", .invalidProof), ("c=biws,r=NONCE,x=y,p=PROOF", .invalidProof),
-    ])
+    @Test(
+        "a final message that is not one is refused by its reason",
+        arguments: [
+            ("", Scram.Refusal.invalidEncoding), ("c=biws", .invalidEncoding), ("c=biws,r=NONCE", .invalidEncoding),
+            ("r=NONCE,c=biws,p=PROOF", .invalidEncoding),
+            ("c=biws,p=PROOF,r=NONCE", .invalidEncoding), ("c=biws,r=NONCE,p=", .invalidEncoding), ("c=biws,r=NONCE,p=PROOF,", .invalidEncoding),
+            ("c=biws,r=NONCE,p=!!!!", .invalidEncoding), ("c=biw,r=NONCE,p=PROOF", .invalidEncoding), ("c=,r=NONCE,p=PROOF", .invalidEncoding),
+            ("c=biws,r=,p=PROOF", .invalidEncoding), ("c=biws,r=NONCE,x,p=PROOF", .invalidEncoding), ("c=biws,r=NONCE,m=x,p=PROOF", .extensionsNotSupported),
+            ("c=eSws,r=NONCE,p=PROOF", .channelBindingsDontMatch), ("c=biws,r=NONCEx,p=PROOF", .other), ("c=biws,r=rOprNGfwEbeRWgbNEkqO,p=PROOF", .other),
+            ("c=biws,r=NONCE,p=AAAA", .invalidProof), ("c=biws,r=NONCE,x=y,p=PROOF", .invalidProof),
+        ])
     func malformedFinal(_ template: String, _ reason: Scram.Refusal) throws {
         let message = template.split(separator: "NONCE", omittingEmptySubsequences: false).joined(separator: Self.nonce)
             .split(separator: "PROOF", omittingEmptySubsequences: false).joined(separator: Self.proof)

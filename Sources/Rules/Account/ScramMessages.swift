@@ -62,7 +62,9 @@ struct ScramClientFinal: Sendable {
 /// The parts that both messages are made of.
 private enum ScramText {
     static func text(_ message: [UInt8]) throws(Scram.Refusal) -> String {
-        guard message.count <= Scram.messageBytesMax, !message.contains(0), let text = String(validating: message, as: UTF8.self) else { throw .invalidEncoding }
+        guard message.count <= Scram.messageBytesMax, !message.contains(0), let text = String(validating: message, as: UTF8.self) else {
+            throw .invalidEncoding
+        }
         return text
     }
 

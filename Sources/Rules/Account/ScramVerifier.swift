@@ -75,7 +75,8 @@ package struct ScramVerifier: Sendable, Hashable {
     static func prepared(_ password: Password) -> [UInt8] {
         guard password.bytes.contains(where: { $0 >= 0x80 }), let text = String(validating: password.bytes, as: UTF8.self) else { return password.bytes }
         var scalars = String.UnicodeScalarView()
-        scalars.append(contentsOf: String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .spaceSeparator ? " " : $0 }))._nfc)
+        scalars.append(
+            contentsOf: String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .spaceSeparator ? " " : $0 }))._nfc)
         return Array(String(scalars).utf8)
     }
 }

@@ -16,14 +16,14 @@ final class AccountWorld: Sendable {
     let elsewhere = AddressKey(packed: [10, 0, 0, 7])
     static let password = "correct horse"
 
-    init(limits: Limits = Limits(), _ mode: MemoryStore.Mode = .inline) {
+    init(limits: Limits = Limits(), offersScram: Bool = false, _ mode: MemoryStore.Mode = .inline) {
         let time = Time()
         let random = Mutex(SeededRandom(seed: 42))
         self.store = MemoryStore(mode, limits: limits)
         self.node = Node(
             box: Sample.box, loops: [self.loop], store: self.store, limits: limits,
             clock: NodeClock(wall: { time.wall }, monotonic: { time.monotonic }), random: NodeRandom { random.withLock { $0.next() } })
-        self.accounts = AccountService(node: self.node, cost: .weakest, passwordThreads: 2)
+        self.accounts = AccountService(node: self.node, cost: .weakest, passwordThreads: 2, offersScram: offersScram)
         self.time = time
     }
 

@@ -21,8 +21,8 @@ final class BrokerWorld: Sendable {
     }
 
     static func open(
-        store: any Store = MemoryStore(), clock: ManualClock = ManualClock(), seed: UInt64 = 1, loops: Int = 2,
-        settings change: (inout BrokerSettings) -> Void = { _ in }
+        store: any Store = MemoryStore(), clock: ManualClock = ManualClock(), seed: UInt64 = 1, loops: Int = 2, accounts: AccountsOf = .names,
+        log: ConnectionLog = ConnectionLog(), settings change: (inout BrokerSettings) -> Void = { _ in }
     ) async throws -> BrokerWorld {
         let watched = WatchedStore(store)
         let box = TestBox(store: watched, clock: clock, seed: seed, loops: loops)
@@ -30,16 +30,31 @@ final class BrokerWorld: Sendable {
         settings.anonymous = [try TopicFilter("#")]
         change(&settings)
         let chosen = settings
+        let chooser: any MQTTAuthenticating =
+            switch accounts {
+            case .names: Names()
+            case .service(let make): make(box)
+            }
         let broker = try await Self.driving(box) {
-            try await MQTTBroker.start(node: box.node, accounts: Names(), chat: box.chat, settings: chosen, hasTimer: false)
+            try await MQTTBroker.start(node: box.node, accounts: chooser, chat: box.chat, settings: chosen, log: log, hasTimer: false)
         }
         return BrokerWorld(box: box, broker: broker, store: watched)
     }
 
+    /// Who decides about names and passwords.
+    enum AccountsOf {
+        /// Everybody whose password is "pw" comes in.
+        case names
+        /// The real thing.
+        case service((TestBox) -> AccountService)
+    }
+
     /// On a store that does nothing until it is told to.
-    static func openManual(settings change: (inout BrokerSettings) -> Void = { _ in }) async throws -> (BrokerWorld, MemoryStore) {
-        let store = MemoryStore(.manual)
-        let box = TestBox(store: store)
+    static func openManual(
+        store: MemoryStore = MemoryStore(.manual), limits: Limits = Limits(), clock: ManualClock = ManualClock(), seed: UInt64 = 1, loops: Int = 2,
+        settings change: (inout BrokerSettings) -> Void = { _ in }
+    ) async throws -> (BrokerWorld, MemoryStore) {
+        let box = TestBox(store: store, limits: limits, clock: clock, seed: seed, loops: loops)
         var settings = BrokerSettings()
         settings.anonymous = [try TopicFilter("#")]
         change(&settings)
@@ -152,6 +167,8 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
     private var decoder: MQTTDecoder
     private var packets: [MQTTPacket] = []
     private var home: Shard?
+    /// Between CONNECT and CONNACK: what its next AUTH is for.
+    private(set) var exchange: AuthExchange?
     private(set) var isClosed = false
     private(set) var resumes = 0
     /// Whether it reads what it is sent.
@@ -164,13 +181,14 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
         self.version = version
         self.decoder = MQTTDecoder(clientOf: version)
         self.link = loop.run {
-            MQTTLink(id: world.broker.nextLink(), loop: loop, remote: nil, owedMax: world.broker.settings.owedMax, outlet: self)
+            MQTTLink(id: world.broker.nextLink(), loop: loop, remote: nil, terms: world.broker.standard.terms, outlet: self)
         }
     }
 
     // MARK: - MQTTOutlet, on the loop
 
     func accepted(by home: Shard) { self.home = home }
+    func challenged(_ exchange: AuthExchange) { self.exchange = exchange }
 
     func send(_ bytes: ByteBuffer) {
         self.decoder.append(bytes)
@@ -203,6 +221,25 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
 
     var isIn: Bool { self.home != nil }
 
+    /// Packets between CONNECT and CONNACK.
+    func answer(_ packets: MQTTPacket...) async { await self.answer(packets) }
+
+    func answer(_ packets: [MQTTPacket]) async {
+        guard let exchange = self.exchange else { return }
+        self.exchange = nil
+        self.loop.run { self.world.broker.proceed(exchange, packets, self.link) }
+        await self.world.settle()
+    }
+
+    func auth() throws -> MQTTAuth {
+        guard case .auth(let auth)? = self.packets.first else { throw Unexpected("no AUTH but \(self.packets)") }
+        self.packets.removeFirst()
+        return auth
+    }
+
+    /// The reason of the DISCONNECT that the box sent last; nil when its last word was another.
+    var farewell: MQTTReason? { if case .disconnect(let disconnect)? = self.packets.last { disconnect.reason } else { nil } }
+
     /// Gives packets to the broker; false: it wants no more for now.
     @discardableResult
     func give(_ packets: MQTTPacket...) -> Bool {
@@ -226,6 +263,16 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
             self.world.broker.disconnected(self.link, home: home)
         }
         await self.world.settle()
+    }
+
+    /// The socket goes without a word, and nobody waits for what follows.
+    func goSilently() {
+        guard let home = self.home else { return self.loop.run { self.world.broker.abandoned(self.link) } }
+        self.home = nil
+        self.loop.run {
+            self.link.detach()
+            self.world.broker.disconnected(self.link, home: home)
+        }
     }
 
     func leave() async { await self.say(.disconnect(MQTTDisconnect())) }
