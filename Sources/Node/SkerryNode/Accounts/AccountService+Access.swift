@@ -77,7 +77,7 @@ extension AccountService {
                 user.map { AccessRules.Client(user: $0.id, name: $0.name, role: $0.role, clientID: question.client) }
                 ?? AccessRules.Client(anonymous: question.client)
             let access = TopicAccess(rules: AccessRules(try store.accessRules()), opened: opened)
-            let (refusal, ground) = try access.judge(client, question)
+            let (obstacle, ground) = try access.judge(client, question)
             if let user, user.isLocked { return AccessAnswer(isAllowed: false, reason: "The account is locked.", rule: nil) }
             if user == nil, opened.isEmpty {
                 return AccessAnswer(isAllowed: false, reason: "Clients without an account are not let in: mqtt.anonymous opens nothing.", rule: nil)
@@ -88,8 +88,8 @@ extension AccountService {
                 case .notAllowed, .unrestricted, .system, .opened: nil
                 }
             let rule = try id.flatMap { try store.accessRule($0) }.map { try Self.summary($0, store) }
-            if let refusal, ground.isAllowed { return AccessAnswer(isAllowed: false, reason: refusal, rule: nil) }
-            return AccessAnswer(isAllowed: refusal == nil, reason: Self.words(ground), rule: rule)
+            if let obstacle { return AccessAnswer(isAllowed: false, reason: obstacle, rule: nil) }
+            return AccessAnswer(isAllowed: ground.isAllowed, reason: Self.words(ground), rule: rule)
         }
     }
 
@@ -113,19 +113,19 @@ extension AccountService {
 }
 
 extension TopicAccess {
-    /// What a client that asks for it would hear (nil: nothing against it), and what the access rules alone say.
-    fileprivate func judge(_ client: AccessRules.Client, _ question: AccessQuestion) throws(SkerryError) -> (refusal: String?, ground: AccessRules.Ground) {
-        let (rights, isSignedIn) = (self.rights(of: client), client.user != nil)
+    /// What stands against it whatever the rules say (nil: nothing), and what the rules say.
+    fileprivate func judge(_ client: AccessRules.Client, _ question: AccessQuestion) throws(SkerryError) -> (obstacle: String?, ground: AccessRules.Ground) {
+        let isSignedIn = client.user != nil
         do throws(TopicError) {
             if question.verb == .publish {
                 let topic = try TopicName(question.topic)
                 return (
-                    Self.refusalToPublish(topic, isSignedIn: isSignedIn, rights), self.rules.ground(of: client, .publish, topic, opened: self.opened)
+                    Self.refusalToPublish(topic, isSignedIn: isSignedIn, nil), self.rules.ground(of: client, .publish, topic, opened: self.opened)
                 )
             }
             let filter = try TopicFilter(question.topic)
             return (
-                Self.refusalToSubscribe(filter, isSignedIn: isSignedIn, isAdmin: client.role == .admin, rights),
+                Self.refusalToSubscribe(filter, isSignedIn: isSignedIn, isAdmin: client.role == .admin, nil),
                 self.rules.ground(of: client, subscribing: filter, opened: self.opened)
             )
         } catch {
