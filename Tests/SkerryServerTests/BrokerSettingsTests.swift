@@ -14,12 +14,15 @@ struct BrokerSettingsTests {
             (\.connectionsMax, \.connectionsMax), (\.packetBytesMax, \.packetBytesMax), (\.receiveMax, \.receiveMax), (\.inFlightMax, \.inFlightMax),
             (\.topicAliasMax, \.topicAliasMax), (\.keepAliveSecondsMax, \.keepAliveSecondsMax), (\.sessionSecondsMax, \.sessionSecondsMax),
             (\.levelsMax, \.levelsMax), (\.subscriptionsMax, \.subscriptionsMax), (\.queuedMessagesMax, \.queuedMessagesMax),
-            (\.queuedBytesMax, \.queuedBytesMax), (\.sessionsMax, \.sessionsMax), (\.sessionsPerUserMax, \.sessionsPerUserMax),
-            (\.retainedMessagesMax, \.retainedMessagesMax), (\.retainedBytesMax, \.retainedBytesMax),
+            (\.queuedBytesMax, \.queuedBytesMax), (\.queuedBytesAllMax, \.queuedBytesAllMax),
+            (\.sessionsMax, \.sessionsMax), (\.sessionsPerUserMax, \.sessionsPerUserMax),
+            (\.subscriptionsPerPacketMax, \.subscriptionsPerPacketMax), (\.repeatedPropertiesMax, \.repeatedPropertiesMax),
+            (\.connectBurst, \.connectBurst), (\.connectsPerSecond, \.connectsPerSecond),
+            (\.retainedMessagesMax, \.retainedMessagesMax), (\.retainedBytesMax, \.retainedBytesMax), (\.systemSeconds, \.systemSeconds),
         ]
         for (index, number) in numbers.enumerated() { broker[keyPath: number.0] = 1_000 + index }
         broker.anonymous = ["open/#"]
-        broker.overflow = .drop
+        broker.overflow = .dropNew
         let settings = try BrokerSettings(broker)
         for (index, number) in numbers.enumerated() { #expect(settings[keyPath: number.1] == 1_000 + index, "\(number.0)") }
         #expect(settings.anonymous.map(\.text) == ["open/#"])

@@ -9,10 +9,13 @@ import Testing
 struct ControlProtocolTests {
     @Test("a request comes back as it was sent", arguments: ControlVerb.allCases)
     func request(verb: ControlVerb) throws {
-        let sent = ControlRequest(verb, name: "Łukasz \"x\"", password: "p\\q", role: "admin", device: "d", uses: 3, hours: 4)
+        var sent = ControlRequest(verb, name: "Łukasz \"x\"", password: "p\\q", role: "admin", device: "d", uses: 3, hours: 4)
+        (sent.mqtt.client, sent.mqtt.topic, sent.mqtt.filter, sent.mqtt.prefix) = ("a/b", "t \"q\"", "x/#", "p")
+        (sent.mqtt.user, sent.mqtt.state, sent.mqtt.after, sent.mqtt.limit, sent.mqtt.removes) = ("u", "away", "z", 7, true)
         let received = try ControlRequest(sent.line, limits: Limits())
         #expect(received.verb == verb)
         #expect(received.name == sent.name && received.password == sent.password && received.role == sent.role)
+        #expect(received.mqtt == sent.mqtt)
         #expect(received.device == sent.device && received.uses == 3 && received.hours == 4)
     }
 

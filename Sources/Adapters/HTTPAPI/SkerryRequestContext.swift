@@ -13,7 +13,7 @@ package struct SkerryRequestContext: RequestContext {
 
     package init(source: ApplicationRequestContextSource) {
         self.coreContext = CoreRequestContextStorage(source: source)
-        self.remoteAddress = source.channel.remoteAddress
+        self.remoteAddress = ClientAddress.proxied ?? source.channel.remoteAddress
         if let id = source.logger[metadataKey: "hb.request.id"] {
             self.requestID = id.description
         } else {

@@ -2,6 +2,30 @@
 enum AddressText {
     static func isAddress(_ text: String) -> Bool { Self.isVersion4(text[...]) || Self.isVersion6(text) }
 
+    /// `192.168.1.2:1883`, `[fe80::1%eth0]:1883`, or a port alone.
+    static func place(_ text: String) throws(InvalidValue) -> (address: String, port: Int) {
+        let problem = InvalidValue("must be ADDRESS:PORT, such as 192.168.1.2:1883 or [fd00::2]:1883, or a port alone")
+        guard let end = text.lastIndex(where: { $0 == ":" || $0 == "]" }) else { return ("", try Self.port(text[...], problem)) }
+        guard text[end] == ":" else { throw problem }
+        let (host, port) = (text[..<end], try Self.port(text[text.index(after: end)...], problem))
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            let address = String(host.dropFirst().dropLast())
+            guard Self.isVersion6(address) else { throw problem }
+            return (address, port)
+        }
+        guard Self.isVersion4(host) else { throw problem }
+        return (String(host), port)
+    }
+
+    private static func port(_ text: Substring, _ problem: InvalidValue) throws(InvalidValue) -> Int {
+        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ 48...57 ~= $0 }), let port = Int(text), port <= 65_535 else { throw problem }
+        return port
+    }
+
+    static func text(_ address: String, _ port: Int) -> String {
+        address.isEmpty ? "\(port)" : address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
+    }
+
     private static func isVersion4(_ text: Substring) -> Bool {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts.allSatisfy { (1...3).contains($0.utf8.count) && $0.utf8.allSatisfy { 48...57 ~= $0 } && UInt8($0) != nil }

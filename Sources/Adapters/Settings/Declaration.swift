@@ -1,6 +1,6 @@
 /// One key: how it is written, what it may be, what it does, and which field of `Settings` it fills.
 package struct Declaration: Sendable {
-    package let key: String
+    package private(set) var key: String
     /// What a value looks like, as people read it: `0 to 65535`, `true or false`.
     package let form: String
     /// One or more sentences for the default file and the help.
@@ -9,11 +9,36 @@ package struct Declaration: Sendable {
     let apply: @Sendable (inout Settings, String) throws(InvalidValue) -> Void
     /// Writes the field's value as the file would hold it.
     package let render: @Sendable (Settings) -> String
+    /// Whether a change takes effect while the box runs; otherwise at its next start.
+    package private(set) var isLive = false
+
+    init(
+        key: String, form: String, text: String, apply: @escaping @Sendable (inout Settings, String) throws(InvalidValue) -> Void,
+        render: @escaping @Sendable (Settings) -> String
+    ) {
+        self.key = key
+        self.form = form
+        self.text = text
+        self.apply = apply
+        self.render = render
+    }
+
+    func live() -> Declaration {
+        var live = self
+        live.isLive = true
+        return live
+    }
+
+    func renamed(_ key: String) -> Declaration {
+        var renamed = self
+        renamed.key = key
+        return renamed
+    }
 
     /// The environment variable that sets the key: `http.port` is `SKERRY_HTTP_PORT`.
-    package var environmentName: String {
-        "SKERRY_" + self.key.uppercased().split(separator: ".").joined(separator: "_")
-    }
+    package var environmentName: String { Self.environmentName(of: self.key) }
+
+    static func environmentName(of key: String) -> String { "SKERRY_" + String(key.uppercased().map { $0 == "." ? "_" : $0 }) }
 }
 
 /// Why a value cannot be taken; completes the sentence "`http.port` …".

@@ -15,15 +15,25 @@ extension Settings {
             let value = declaration.render(defaults)
             text += value.isEmpty ? "#\(declaration.key) =\n" : "#\(declaration.key) = \(value)\n"
         }
+        for family in Self.families {
+            text += "\n"
+            for line in Self.wrap(family.text, width: 116) { text += "# \(line)\n" }
+            for member in family.members {
+                for (index, line) in Self.wrap("NAME.\(member.key): \(member.text)", width: 112).enumerated() { text += "#   \(index == 0 ? "" : "  ")\(line)\n" }
+                text += "#     (\(member.form))\n"
+            }
+            for leaf in family.required { text += "#\(family.prefix)NAME.\(leaf) =\n" }
+        }
         return text
     }
 
     /// What is in force, one line a key, with where it came from.
     package func summary() -> String {
-        let width = Self.declarations.map(\.key.count).max() ?? 0
-        return Self.declarations.map { declaration in
-            let padding = String(repeating: " ", count: width - declaration.key.count)
-            return "\(declaration.key)\(padding) = \(declaration.render(self))    (\(self.origins[declaration.key] ?? .standard))\n"
+        let entries = self.entries
+        let width = entries.map(\.key.count).max() ?? 0
+        return entries.map { entry in
+            let padding = String(repeating: " ", count: width - entry.key.count)
+            return "\(entry.key)\(padding) = \(entry.value)    (\(self.origins[entry.key] ?? .standard))\n"
         }.joined()
     }
 

@@ -27,16 +27,16 @@ struct SettingSources {
     func value(of key: String) -> String? { self.reader.string(forKey: Self.key(key)) }
 
     /// The value of the highest place that has one, and where it stood.
-    func value(of declaration: Declaration) -> (value: String, origin: SettingOrigin)? {
-        guard let value = self.value(of: declaration.key) else { return nil }
+    func valueAndOrigin(of key: String) -> (value: String, origin: SettingOrigin)? {
+        guard let value = self.value(of: key) else { return nil }
         let provider = self.witness.lastProvider
-        if let flag = self.flags[declaration.key], provider == Self.provider(Self.flagsName, [:]).providerName {
+        if let flag = self.flags[key], provider == Self.provider(Self.flagsName, [:]).providerName {
             return (value, .flag(name: flag.name))
         }
-        if let file = self.file, let written = file.values[declaration.key], provider == Self.provider(Self.fileName, [:]).providerName {
+        if let file = self.file, let written = file.values[key], provider == Self.provider(Self.fileName, [:]).providerName {
             return (value, .file(path: file.path, line: written.line))
         }
-        return (value, .environment(name: declaration.environmentName))
+        return (value, .environment(name: Declaration.environmentName(of: key)))
     }
 
     private static func key(_ text: String) -> ConfigKey { ConfigKey(text.split(separator: ".").map(String.init)) }

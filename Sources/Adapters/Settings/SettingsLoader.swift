@@ -47,7 +47,7 @@ package struct SettingsLoader {
         let sources = SettingSources(flags: self.flags, environment: self.environment, file: file)
         var settings = Settings()
         for declaration in Settings.declarations {
-            guard let (value, origin) = sources.value(of: declaration) else { continue }
+            guard let (value, origin) = sources.valueAndOrigin(of: declaration.key) else { continue }
             settings.origins[declaration.key] = origin
             do throws(InvalidValue) {
                 try declaration.apply(&settings, value)
@@ -55,11 +55,65 @@ package struct SettingsLoader {
                 problems.append("\(origin): \(declaration.key) \(error.reason); it is '\(value)'\(Self.hint(value))")
             }
         }
+        for family in Settings.families { problems += self.load(family, sources, file, &settings) }
         if settings.data.isEmpty { settings.data = Self.defaultData(self.environment) }
         while settings.data.count > 1, settings.data.hasSuffix("/") { settings.data.removeLast() }
         problems += settings.contradictions()
         guard problems.isEmpty else { throw SettingsError(problems) }
         return settings
+    }
+
+    /// Reads every set of a family that one of the three places names.
+    private func load(_ family: Family, _ sources: SettingSources, _ file: ConfigFile?, _ settings: inout Settings) -> [String] {
+        var problems: [String] = []
+        let names = self.names(of: family, file)
+        if names.count > Family.setsMax { return ["\(family.prefix)NAME: there may be at most \(Family.setsMax)"] }
+        for name in names.sorted() {
+            var draft = settings
+            var written: Set<String> = []
+            family.begin(&draft, name)
+            for member in family.members {
+                let key = family.key(name, member)
+                guard let (value, origin) = sources.valueAndOrigin(of: key) else { continue }
+                settings.origins[key] = origin
+                written.insert(member.key)
+                do throws(InvalidValue) {
+                    try member.apply(&draft, value)
+                } catch {
+                    problems.append("\(origin): \(key) \(error.reason); it is '\(value)'\(Self.hint(value))")
+                }
+            }
+            for leaf in family.required where !written.contains(leaf) {
+                let place = settings.origins.first { $0.key.hasPrefix(family.prefix + name + ".") }?.value ?? .standard
+                problems.append("\(place): \(family.prefix)\(name).\(leaf) is missing; a \(family.noun) needs it")
+            }
+            family.finish(&settings, draft, written)
+        }
+        return problems
+    }
+
+    private func names(of family: Family, _ file: ConfigFile?) -> Set<String> {
+        let leaves = Set(family.members.map(\.key))
+        var names: Set<String> = []
+        for key in (file.map { Array($0.values.keys) } ?? []) + self.flags.map(\.key) {
+            if let (name, leaf) = family.split(key), Family.isName(name), leaves.contains(String(leaf)) { names.insert(String(name)) }
+        }
+        for variable in self.environment.keys {
+            if let (name, leaf) = family.splitEnvironment(variable), Family.isName(name[...]), leaves.contains(leaf) { names.insert(name) }
+        }
+        return names
+    }
+
+    /// Why a key of a family is none; nil when it is one, or belongs to no family.
+    private static func problem(_ key: String, in family: Family) -> String? {
+        guard let (name, leaf) = family.split(key) else { return nil }
+        guard Family.isName(name) else {
+            return "\(key) is not a setting; the name of a \(family.noun) has 1 to \(Family.nameCharactersMax) lower-case letters and digits"
+        }
+        let leaves = family.members.map(\.key)
+        if leaves.contains(String(leaf)) { return nil }
+        let suggestion = Suggestion.closest(to: String(leaf), among: leaves.sorted())
+        return "\(key) is not a setting; " + (suggestion.map { "did you mean \(family.prefix)\(name).\($0)?" } ?? "`skerry settings --defaults` lists them all")
     }
 
     private func file() throws(SettingsError) -> ConfigFile? {
@@ -83,16 +137,29 @@ package struct SettingsLoader {
         var problems: [String] = []
         if let file {
             for (key, value) in file.values.sorted(by: { $0.value.line < $1.value.line }) where !keys.contains(key) {
-                problems.append("\(file.path):\(value.line): \(Self.unknown(key, among: keys))")
+                guard let problem = Self.problem(key, keys) else { continue }
+                problems.append("\(file.path):\(value.line): \(problem)")
             }
         }
-        for name in self.environment.keys.sorted() where name.hasPrefix("SKERRY_") && !names.contains(name) {
+        for name in self.environment.keys.sorted() where name.hasPrefix("SKERRY_") && !names.contains(name) && !Self.isFamilyVariable(name) {
             problems.append("environment: \(Self.unknown(name, among: names))")
         }
         for flag in self.flags where !keys.contains(flag.key) {
-            problems.append("option \(flag.name): \(Self.unknown(flag.key, among: keys))")
+            if let problem = Self.problem(flag.key, keys) { problems.append("option \(flag.name): \(problem)") }
         }
         return problems
+    }
+
+    private static func problem(_ key: String, _ keys: Set<String>) -> String? {
+        guard let family = Settings.families.first(where: { $0.split(key) != nil }) else { return Self.unknown(key, among: keys) }
+        return Self.problem(key, in: family)
+    }
+
+    private static func isFamilyVariable(_ name: String) -> Bool {
+        Settings.families.contains { family in
+            guard let (set, leaf) = family.splitEnvironment(name) else { return false }
+            return Family.isName(set[...]) && family.members.contains { $0.key == leaf }
+        }
     }
 
     private static func unknown(_ name: String, among names: Set<String>) -> String {

@@ -22,14 +22,20 @@ struct PlaceOptions: ParsableArguments {
     var config: String?
 
     func settings(_ flags: [SettingsLoader.Flag] = []) throws -> Settings {
-        var flags = flags
-        if let data { flags.append(SettingsLoader.Flag(key: "data", value: data, name: "--data")) }
         do throws(SettingsError) {
-            return try SettingsLoader(flags: flags, environment: Self.environment(), configPath: self.config).load()
+            return try self.source(flags)()
         } catch {
             complain("\(error)")
             throw ExitCode(78)
         }
+    }
+
+    /// Reads the settings each time it is called: the file may have changed, the command line and the environment have not.
+    func source(_ flags: [SettingsLoader.Flag]) -> SettingsSource {
+        var flags = flags
+        if let data { flags.append(SettingsLoader.Flag(key: "data", value: data, name: "--data")) }
+        let (given, environment, config) = (flags, Self.environment(), self.config)
+        return { () throws(SettingsError) in try SettingsLoader(flags: given, environment: environment, configPath: config).load() }
     }
 
     private static func environment() -> [String: String] {

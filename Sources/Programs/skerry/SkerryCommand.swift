@@ -15,8 +15,8 @@ struct SkerryCommand: AsyncParsableCommand {
             """,
         version: SkerryVersion.text,
         subcommands: [
-            ServeCommand.self, ClaimCommand.self, UserCommand.self, TokenCommand.self, InviteCommand.self, OnlineCommand.self, StatusCommand.self,
-            CheckCommand.self, SettingsCommand.self, VersionCommand.self,
+            ServeCommand.self, ClaimCommand.self, UserCommand.self, TokenCommand.self, InviteCommand.self, AccessCommand.self, OnlineCommand.self, StatusCommand.self, ReloadCommand.self,
+            ClientsCommand.self, RetainedCommand.self, CheckCommand.self, SettingsCommand.self, VersionCommand.self,
         ])
 }
 

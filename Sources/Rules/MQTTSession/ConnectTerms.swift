@@ -77,6 +77,10 @@ package struct ConnectTerms: Sendable {
         self.will = connect.will.map { Will($0) }
     }
 
+    /// Whether CONNACK tells the client of a shorter time than it asked for.
+    package var isKeepAliveShortened: Bool { self.version == .v5 && self.keepAliveSeconds != self.requestedKeepAliveSeconds }
+    package var isExpiryShortened: Bool { self.version == .v5 && self.expirySeconds != self.requestedExpirySeconds }
+
     /// The CONNACK of an accepted connection (MQTT 5 §3.2.2.3).
     package func connack(isSessionPresent: Bool, limits: SessionLimits) -> MQTTConnack {
         var connack = MQTTConnack(.success, isSessionPresent: isSessionPresent)

@@ -252,7 +252,7 @@ package struct Session {
 
     private mutating func disconnect(_ disconnect: MQTTDisconnect, _ effects: inout [SessionEffect]) {
         if let expiry = disconnect.properties.sessionExpiryInterval {
-            // [MQTT-3.14.2-2]: a session that was to end with its connection cannot be kept by its last packet.
+            // MQTT 5 §3.14.2.2.2: a session that was to end with its connection cannot be kept by its last packet.
             guard expiry == 0 || (self.connection?.terms.expirySeconds ?? 0) > 0 else { return self.close(.protocolError, effects: &effects) }
             self.expirySeconds = min(expiry, UInt32(clamping: self.limits.sessionSecondsMax))
         }

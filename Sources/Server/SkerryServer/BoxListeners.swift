@@ -5,9 +5,9 @@ import Listeners
 import Logging
 import NIOCore
 import NIOPosix
-import NIOSSL
 import ServiceLifecycle
 import Settings
+import SkerryModel
 import SkerryNode
 import WebPages
 
@@ -17,6 +17,11 @@ struct BoxListeners: Service {
     /// Where people open the web pages, most useful first.
     let webBases: [String]
 
+    /// What a reload reaches.
+    let doors: TLSDoors
+    let entrances: MQTTEntrances
+    let limiter: ConnectionLimiter
+
     private let ports: [HTTPPort]
     private let sockets: [SocketListener]
     private let parts: BoxParts
@@ -24,40 +29,56 @@ struct BoxListeners: Service {
     /// Ports tried from the usual one on when any free one will do.
     private static let hints = (http: 8_080, https: 8_443, mqtt: 1_883, mqtts: 8_883)
 
-    static func open(_ parts: BoxParts, _ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ logger: Logger) async throws -> BoxListeners {
-        let limiter = ConnectionLimiter(limits: settings.limits, metrics: parts.node.metrics)
-        let keepers = ConnectionKeepers(loops: Array(group.makeIterator()))
-        let needsTLS = settings.https.isEnabled || settings.mqtts.isEnabled
-        let tls = needsTLS ? try parts.identity.makeTLSContext(certificatePath: settings.tls.certificate, keyPath: settings.tls.key) : nil
+    /// What all listeners share while they are opened.
+    private struct Opening: Sendable {
+        let parts: BoxParts
+        let settings: Settings
+        let group: MultiThreadedEventLoopGroup
+        let logger: Logger
+        let limiter: ConnectionLimiter
+        let keepers: ConnectionKeepers
+        let doors: TLSDoors
+        let entrances: MQTTEntrances
 
-        let chat = ChatListener(node: parts.node, chat: parts.chat, accounts: parts.accounts, keepers: keepers)
-        let mqtt = { @Sendable (channel: any Channel, transport: MQTTTransport) in
-            MQTTConnectionHandler(broker: parts.broker, keeper: keepers[channel.eventLoop], transport: transport)
+        func handler(
+            _ channel: any Channel, _ client: SocketAddress?, _ transport: MQTTTransport, _ entrance: MQTTEntrance?, _ clients: ClientCertificates
+        ) -> MQTTConnectionHandler {
+            MQTTConnectionHandler(
+                broker: self.parts.broker, keeper: self.keepers[channel.eventLoop], transport: transport, entrance: entrance, client: client,
+                naming: self.doors.naming(clients))
         }
-        let chatRoute = chat.route(compresses: settings.webSocket.compresses)
-        let responder = Self.responder(parts, logger)
+    }
 
+    static func open(_ parts: BoxParts, _ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ logger: Logger) async throws -> BoxListeners {
+        let limiter = ConnectionLimiter(limits: settings.limits, metrics: parts.node.metrics, refusals: parts.refusals)
+        limiter.change(ConnectionLimiter.Bounds(settings))
+        let opening = Opening(
+            parts: parts, settings: settings, group: group, logger: logger, limiter: limiter, keepers: ConnectionKeepers(loops: Array(group.makeIterator())),
+            doors: try TLSDoors(settings, identity: parts.identity), entrances: try MQTTEntrances(settings))
         var ports: [HTTPPort] = []
         var sockets: [SocketListener] = []
         var opened: [ListenerRecord] = []
         do {
-            for (kind, listener, hint, context) in [("http", settings.http, Self.hints.http, nil), ("https", settings.https, Self.hints.https, tls)]
-            where listener.isEnabled {
-                let mqttRoutes = Self.mqttRoutes(parts, keepers, context == nil ? .webSocket : .secureWebSocket, mqtt)
-                let port = try await HTTPPort.bind(
-                    SocketListener.Place(kind: kind, address: settings.bind, port: listener.port, portHint: hint), group: group, limiter: limiter,
-                    tls: context, routes: [chatRoute] + mqttRoutes, keepers: keepers, responder: responder, logger: logger)
+            for (isTLS, listener) in [(false, settings.http), (true, settings.https)] where listener.isEnabled {
+                let port = try await Self.openHTTP(listener, isTLS: isTLS, opening)
                 ports.append(port)
-                opened.append(ListenerRecord(kind: .http, address: port.listener.address, port: port.listener.port, isTLS: context != nil))
+                opened.append(ListenerRecord(kind: .http, address: port.listener.address, port: port.listener.port, isTLS: isTLS))
             }
-            for (kind, listener, hint, context) in [("mqtt", settings.mqtt, Self.hints.mqtt, nil), ("mqtts", settings.mqtts, Self.hints.mqtts, tls)]
-            where listener.isEnabled {
-                let socket = try await SocketListener.bind(
-                    SocketListener.Place(kind: kind, address: settings.bind, port: listener.port, portHint: hint), group: group, limiter: limiter,
-                    tls: context
-                ) { channel in try channel.pipeline.syncOperations.addHandler(mqtt(channel, context == nil ? .tcp : .tls)) }
+            for (isTLS, listener) in [(false, settings.mqtt), (true, settings.mqtts)] where listener.isEnabled {
+                let kind = isTLS ? "mqtts" : "mqtt"
+                let place = SocketListener.Place(
+                    kind: kind, address: settings.bind, port: listener.port, portHint: isTLS ? Self.hints.mqtts : Self.hints.mqtt)
+                let socket = try await Self.openMQTT(place, opening.entrances.usual(kind), isTLS ? listener.clients : nil, opening)
                 sockets.append(socket)
-                opened.append(ListenerRecord(kind: .mqtt, address: socket.address, port: socket.port, isTLS: context != nil))
+                opened.append(ListenerRecord(kind: .mqtt, address: socket.address, port: socket.port, isTLS: isTLS))
+            }
+            for listener in settings.listeners {
+                let place = SocketListener.Place(
+                    kind: "mqtt.listeners.\(listener.name)", address: listener.address.isEmpty ? settings.bind : listener.address, port: listener.port,
+                    interface: listener.interface.isEmpty ? nil : listener.interface)
+                let socket = try await Self.openMQTT(place, opening.entrances.named(listener.name), listener.isTLS ? listener.clients : nil, opening)
+                sockets.append(socket)
+                opened.append(ListenerRecord(kind: .mqtt, address: socket.address, port: socket.port, isTLS: listener.isTLS, name: listener.name))
             }
         } catch {
             for port in ports { await port.listener.close(grace: .zero) }
@@ -67,18 +88,43 @@ struct BoxListeners: Service {
         for record in opened { parts.control.listeners.opened(record) }
         let web = opened.first { $0.kind == .http && !$0.isTLS } ?? opened.first { $0.kind == .http }
         let bases = web.map { BoxAddresses.bases($0.isTLS ? "https" : "http", $0.address, $0.port) } ?? []
-        return BoxListeners(records: opened, webBases: bases, ports: ports, sockets: sockets, parts: parts)
+        return BoxListeners(
+            records: opened, webBases: bases, doors: opening.doors, entrances: opening.entrances, limiter: limiter, ports: ports, sockets: sockets, parts: parts)
+    }
+
+    private static func openHTTP(_ listener: Settings.Listener, isTLS: Bool, _ opening: Opening) async throws -> HTTPPort {
+        let parts = opening.parts
+        let chat = ChatListener(node: parts.node, chat: parts.chat, accounts: parts.accounts, keepers: opening.keepers)
+        let routes = [chat.route(compresses: opening.settings.webSocket.compresses)] + Self.mqttRoutes(isTLS: isTLS, listener.clients, opening)
+        let place = SocketListener.Place(
+            kind: isTLS ? "https" : "http", address: opening.settings.bind, port: listener.port, portHint: isTLS ? Self.hints.https : Self.hints.http)
+        return try await HTTPPort.bind(
+            place, group: opening.group, limiter: opening.limiter, tls: isTLS ? opening.doors.door(listener.clients) : nil, routes: routes,
+            keepers: opening.keepers, responder: Self.responder(parts, opening.logger), logger: opening.logger)
     }
 
     /// MQTT over WebSocket (MQTT 5 §6): at `/mqtt`, and at `/` because many clients know no other path.
-    private static func mqttRoutes(
-        _ parts: BoxParts, _ keepers: ConnectionKeepers, _ transport: MQTTTransport,
-        _ handler: @escaping @Sendable (any Channel, MQTTTransport) -> MQTTConnectionHandler
-    ) -> [WebSocketRoute] {
-        ["/mqtt", "/"].map { path in
-            WebSocketRoute(path: path, subprotocols: MQTTBridge.subprotocols, origins: .ownPages(also: []), deflate: nil) { channel, _ in
-                [MQTTBridge(keeper: keepers[channel.eventLoop], metrics: parts.node.metrics), handler(channel, transport)]
+    private static func mqttRoutes(isTLS: Bool, _ clients: ClientCertificates, _ opening: Opening) -> [WebSocketRoute] {
+        let entrance = opening.entrances.usual(isTLS ? "wss" : "ws")
+        return ["/mqtt", "/"].map { path in
+            WebSocketRoute(path: path, subprotocols: MQTTBridge.subprotocols, origins: .ownPages(also: []), deflate: nil) { channel, opened in
+                [
+                    MQTTBridge(keeper: opening.keepers[channel.eventLoop], metrics: opening.parts.node.metrics),
+                    opening.handler(channel, opened.address, isTLS ? .secureWebSocket : .webSocket, entrance, isTLS ? clients : .off),
+                ]
             }
+        }
+    }
+
+    /// - Parameter clients: nil without TLS.
+    private static func openMQTT(
+        _ place: SocketListener.Place, _ entrance: MQTTEntrance?, _ clients: ClientCertificates?, _ opening: Opening
+    ) async throws -> SocketListener {
+        try await SocketListener.bind(
+            place, group: opening.group, limiter: opening.limiter, tls: clients.flatMap { opening.doors.door($0) }
+        ) { channel, client in
+            try channel.pipeline.syncOperations.addHandler(
+                opening.handler(channel, client, clients == nil ? .tcp : .tls, entrance, clients ?? .off))
         }
     }
 

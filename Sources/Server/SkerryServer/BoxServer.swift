@@ -14,15 +14,18 @@ import UnixSignals
 
 /// The whole box: builds every part, opens the listeners, runs until it is told to stop, and closes in the opposite order.
 package enum BoxServer {
-    /// Returns after SIGTERM or SIGINT, with everything that was acknowledged on the disk.
+    /// Returns after SIGTERM or SIGINT, with everything that was acknowledged on the disk. SIGHUP has the settings read anew.
     ///
+    /// - Parameter source: reads the settings anew.
     /// - Throws: `ServerError`, `ListenError` or another error whose description says what to do.
-    package static func run(_ settings: Settings) async throws {
+    package static func run(_ settings: Settings, source: @escaping SettingsSource) async throws {
+        // Before anything else: from now on the signal does not end the process.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         FileModes.forOwnerOnly()
         let logger = ServerLog.make(settings.log.level)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops > 0 ? settings.loops : System.coreCount)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops > 0 ? settings.loops : Self.processorCount)
         do {
-            try await Self.run(settings, group, logger)
+            try await Self.run(settings, source, hangups, group, logger)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -30,7 +33,15 @@ package enum BoxServer {
         try? await group.shutdownGracefully()
     }
 
-    private static func run(_ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ logger: Logger) async throws {
+    /// The processors that this process may use: two loops that take turns on one processor would only wait for each other.
+    private static var processorCount: Int {
+        let allowed = Int(skerry_allowed_processors())
+        return allowed > 0 ? min(allowed, System.coreCount) : System.coreCount
+    }
+
+    private static func run(
+        _ settings: Settings, _ source: @escaping SettingsSource, _ hangups: UnixSignalsSequence, _ group: MultiThreadedEventLoopGroup, _ logger: Logger
+    ) async throws {
         let store = try BoxStore.open(settings)
         // After everything else, whatever happens: nothing writes any more.
         defer { store.close() }
@@ -49,14 +60,16 @@ package enum BoxServer {
             logger.info(
                 "listening",
                 metadata: [
-                    "kind": "\(record.kind.rawValue)", "tls": "\(record.isTLS)", "address": "\(record.address)", "port": "\(record.port)",
+                    "kind": "\(record.name ?? record.kind.rawValue)", "tls": "\(record.isTLS)", "address": "\(record.address)", "port": "\(record.port)",
                 ])
         }
 
+        let reloader = SettingsReloader(settings, source: source, parts: parts, listeners: listeners, logger: logger)
         let links = LinkPrinter(bases: listeners.webBases)
-        let commands = ControlCommands(node: parts.node, accounts: parts.accounts, control: parts.control, links: links) { link in
+        var commands = ControlCommands(node: parts.node, accounts: parts.accounts, control: parts.control, links: links) { link in
             try? directory.writeClaim(link)
         }
+        commands.reloader = reloader
         try await Self.invite(commands, parts, directory, logger)
         let control = ControlSocket(directory: directory, group: group, limits: settings.limits, commands: commands, logger: logger) {
             // Last of all: whoever waits for this file finds the listeners, the claim link and the control socket there.
@@ -66,7 +79,7 @@ package enum BoxServer {
         logger.notice("ready", metadata: ["box": "\(parts.identity.box)", "version": "\(SkerryVersion.text)", "web": "\(links.bases.first ?? "-")"])
 
         var configuration = ServiceGroupConfiguration(
-            services: [control, listeners] as [any Service], gracefulShutdownSignals: [.sigterm, .sigint], logger: ServerLog.quiet)
+            services: [control, listeners, ReloadOnSignal(signals: hangups, reloader: reloader)] as [any Service], gracefulShutdownSignals: [.sigterm, .sigint], logger: ServerLog.quiet)
         configuration.maximumGracefulShutdownDuration = .seconds(15)
         try await ServiceGroup(configuration: configuration).run()
         logger.notice("stopped")
@@ -91,6 +104,7 @@ struct BoxParts: Sendable {
 
     let identity: BoxIdentity
     let node: Node
+    let refusals: RefusalLog
     let accounts: AccountService
     let chat: ChatService
     let broker: MQTTBroker
@@ -101,10 +115,14 @@ struct BoxParts: Sendable {
         let loops = Array(group.makeIterator())
         self.node = Node(
             box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: try await .disciplined(by: store), random: .system)
-        self.accounts = AccountService(node: self.node, refusals: RefusalLog(logger: logger, clock: self.node.clock))
+        self.refusals = RefusalLog(logger: logger, clock: self.node.clock)
+        self.accounts = AccountService(
+            node: self.node, offersScram: settings.broker.offersScram, refusals: self.refusals)
+        try await self.accounts.prepareScram()
         self.chat = ChatService(node: self.node)
         self.broker = try await MQTTBroker.start(
-            node: self.node, accounts: self.accounts, chat: self.chat, settings: try BrokerSettings(settings.broker))
+            node: self.node, accounts: self.accounts, chat: self.chat, settings: try BrokerSettings(settings.broker),
+            log: ConnectionLog(logger: logger, logsConnects: settings.log.connects))
         self.control = NodeControl(
             node: self.node, accounts: self.accounts, listeners: ListenerRegistry(), broker: self.broker, version: SkerryVersion.text,
             probe: .system(dataDirectory: settings.data))
@@ -133,14 +151,21 @@ extension BrokerSettings {
         self.subscriptionsMax = settings.subscriptionsMax
         self.queuedMessagesMax = settings.queuedMessagesMax
         self.queuedBytesMax = settings.queuedBytesMax
+        self.queuedBytesAllMax = settings.queuedBytesAllMax
         self.sessionsMax = settings.sessionsMax
         self.sessionsPerUserMax = settings.sessionsPerUserMax
         self.retainedMessagesMax = settings.retainedMessagesMax
         self.retainedBytesMax = settings.retainedBytesMax
+        self.systemSeconds = settings.systemSeconds
         self.overflow =
             switch settings.overflow {
             case .refuse: .refuse
-            case .drop: .drop
+            case .dropNew: .drop
+            case .dropOldest: .dropOldest
             }
+        self.subscriptionsPerPacketMax = settings.subscriptionsPerPacketMax
+        self.repeatedPropertiesMax = settings.repeatedPropertiesMax
+        self.connectBurst = settings.connectBurst
+        self.connectsPerSecond = settings.connectsPerSecond
     }
 }

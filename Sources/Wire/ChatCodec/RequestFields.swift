@@ -15,6 +15,7 @@ package struct RequestFields: Decodable, Sendable {
     package var users, members: [String]?
     package var name, password, display, old, new: String?
     package var uses, hours: Int?
+    package var access, filter, effect, client, topic, id: String?
     package var media: Media?
 
     /// Read only so that a media message is refused by name until the media store exists.

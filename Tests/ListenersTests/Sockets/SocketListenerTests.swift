@@ -16,11 +16,11 @@ import Testing
     @Test("a port in use is refused with its address, its number and what to do")
     func inUse() async throws {
         try await Self.with { group, limiter in
-            let first = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { _ in }
+            let first = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { _, _ in }
             #expect(first.port > 0)
             let error = try #require(
                 await #expect(throws: ListenError.self) {
-                    _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: first.port), group: group, limiter: limiter) { _ in }
+                    _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: first.port), group: group, limiter: limiter) { _, _ in }
                 })
             #expect(error.description.contains("mqtt cannot listen on 127.0.0.1 port \(first.port)"))
             #expect(error.description.contains("in use"))
@@ -33,7 +33,7 @@ import Testing
         try await Self.with { group, limiter in
             let error = try #require(
                 await #expect(throws: ListenError.self) {
-                    _ = try await SocketListener.bind(.init(kind: "http", address: address, port: 0), group: group, limiter: limiter) { _ in }
+                    _ = try await SocketListener.bind(.init(kind: "http", address: address, port: 0), group: group, limiter: limiter) { _, _ in }
                 })
             #expect(error.description.contains(address == "192.0.2.1" ? "does not have that address" : "not an IP address"))
         }
@@ -42,10 +42,10 @@ import Testing
     @Test("port 0 with a hint takes the hint or the next free one after it")
     func hint() async throws {
         try await Self.with { group, limiter in
-            let first = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { _ in }
+            let first = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { _, _ in }
             let second = try await SocketListener.bind(
                 .init(kind: "mqtt", address: "127.0.0.1", port: 0, portHint: first.port), group: group, limiter: limiter
-            ) { _ in }
+            ) { _, _ in }
             #expect(second.port != first.port)
             #expect((first.port...first.port + 100).contains(second.port) || first.port > 65_000)
             await second.close(grace: .zero)
@@ -59,7 +59,7 @@ import Testing
             guard (try? SocketAddress(ipAddress: "::1", port: 0)) != nil else { return }
             guard
                 let listener = try? await SocketListener.bind(
-                    .init(kind: "http", address: "::1", port: 0), group: group, limiter: limiter, initializer: { _ in })
+                    .init(kind: "http", address: "::1", port: 0), group: group, limiter: limiter, initializer: { _, _ in })
             else { return }
             #expect(listener.port > 0)
             await listener.close(grace: .zero)
@@ -73,7 +73,7 @@ import Testing
         limits.connectionsPerAddressMax = 1
         let metrics = NodeMetrics()
         let limiter = ConnectionLimiter(limits: limits, metrics: metrics)
-        let listener = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { channel in
+        let listener = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: 0), group: group, limiter: limiter) { channel, _ in
             channel.writeAndFlush(ByteBuffer(string: "in"), promise: nil)
         }
         let first = try await RawClient.connect(port: listener.port, group: group)

@@ -69,8 +69,8 @@ import Testing
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let listener = try await SocketListener.bind(
             .init(kind: "https", address: "127.0.0.1", port: 0), group: group, limiter: ConnectionLimiter(limits: Limits(), metrics: NodeMetrics()),
-            tls: box.makeTLSContext()
-        ) { try $0.pipeline.syncOperations.addHandler(Echo()) }
+            tls: TLSDoor(box.makeTLSContext())
+        ) { channel, _ in try channel.pipeline.syncOperations.addHandler(Echo()) }
         #expect(listener.isTLS)
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(box.certificatePath))

@@ -34,7 +34,8 @@ package struct ChatListener: Sendable {
         let deflate = compresses ? DeflateAgreement.Wish(keepsContext: false) : nil
         return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .ownPages(also: []), deflate: deflate) { channel, opened in
             let connection = ChatConnection(
-                listener: self, address: AddressKey(channel.remoteAddress), addressText: channel.remoteAddress.addressText, client: opened.userAgent)
+                listener: self, address: AddressKey(opened.address ?? channel.remoteAddress),
+                addressText: (opened.address ?? channel.remoteAddress).addressText, client: opened.userAgent)
             // Until `hello` it is a stranger's.
             let limits = self.node.limits
             let bounds = WebSocketBounds(

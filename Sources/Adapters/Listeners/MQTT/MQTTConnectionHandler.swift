@@ -1,6 +1,6 @@
 import MQTTCodec
 package import NIOCore
-import SkerryModel
+package import SkerryModel
 package import SkerryNode
 
 /// The socket's side of one MQTT connection: bytes to packets and to the session's home, bytes from there to the socket.
@@ -17,6 +17,8 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
         case new(deadline: NIODeadline)
         /// CONNECT came; who it is, and whether they may come in, is being found out. Nothing is read meanwhile.
         case connecting(deadline: NIODeadline)
+        /// The client is to prove who it is by an AUTH; all its AUTHs together have the time of one CONNECT.
+        case authenticating(AuthExchange, deadline: NIODeadline)
         case connected(home: Shard)
         /// The last bytes are on their way; a client that does not take them is cut off at the deadline.
         case closing(deadline: NIODeadline)
@@ -26,25 +28,47 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     /// The decision about a CONNECT may wait for a password to be hashed behind others.
     private static let connectingSeconds: Int64 = 30
     private static let closingSeconds: Int64 = 5
+    /// A packet that has begun may take this long whatever its size; after that it must come at least this fast on average. The keep-alive does
+    /// not see to that where the client has none.
+    private static let packetSeconds: Int64 = 30
+    private static let packetBytesPerSecondMin = 256
 
     private let broker: MQTTBroker
     private let keeper: ConnectionKeeper
     private let transport: MQTTTransport
+    private let terms: ListenerTerms
+    /// Where the client is, if that is not where the connection comes from.
+    private let client: SocketAddress?
+    /// How a client's certificate says whose it is; nil: nobody is asked for one.
+    private let naming: CertificateNaming?
     private var decoder: MQTTDecoder
     private var phase = Phase.closed
     private var context: ChannelHandlerContext?
     private var link: MQTTLink?
     private var isPaused = false
     private var hasReadWaiting = false
+    /// Since when a packet of a connected client is on its way and not whole.
+    private var partialSince: NIODeadline?
     package var keeperSlot: Int?
 
-    /// - Parameter keeper: that of the connection's loop.
-    package init(broker: MQTTBroker, keeper: ConnectionKeeper, transport: MQTTTransport = .tcp) {
+    /// - Parameters:
+    ///   - keeper: that of the connection's loop.
+    ///   - entrance: of the listener; nil for one without settings of its own.
+    ///   - client: the address that a proxy gave.
+    ///   - naming: how a client's certificate says whose it is, where the listener asks for them.
+    package init(
+        broker: MQTTBroker, keeper: ConnectionKeeper, transport: MQTTTransport = .tcp, entrance: MQTTEntrance? = nil, client: SocketAddress? = nil,
+        naming: CertificateNaming? = nil
+    ) {
         self.broker = broker
         self.keeper = keeper
         self.transport = transport
+        self.terms = (entrance ?? broker.standard).terms
+        self.client = client
+        self.naming = naming
         var limits = MQTTCodecLimits()
-        limits.packetBytesMax = min(broker.node.limits.connectPacketBytesMax, broker.settings.packetBytesMax)
+        self.terms.apply(to: &limits)
+        limits.packetBytesMax = min(broker.node.limits.connectPacketBytesMax, limits.packetBytesMax)
         self.decoder = MQTTDecoder(limits: limits)
     }
 
@@ -63,8 +87,8 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     private func open(_ context: ChannelHandlerContext) {
         guard self.link == nil else { return }
         self.link = MQTTLink(
-            id: self.broker.nextLink(), loop: context.eventLoop, remote: context.remoteAddress, transport: self.transport,
-            owedMax: self.broker.settings.owedMax, outlet: self)
+            id: self.broker.nextLink(), loop: context.eventLoop, remote: self.client ?? context.remoteAddress, transport: self.transport,
+            terms: self.terms, outlet: self)
         self.phase = .new(deadline: self.keeper.loop.now + .seconds(Int64(self.broker.node.limits.helloSecondsMax)))
         self.keeper.keep(self)
     }
@@ -86,7 +110,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
         switch self.phase {
         case .connected(let home): self.broker.disconnected(link, home: home)
         case .connecting: self.broker.abandoned(link)
-        case .new, .closing, .closed: break
+        case .new, .authenticating, .closing, .closed: break
         }
         self.phase = .closed
     }
@@ -113,7 +137,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
         let bytes = self.unwrapInboundIn(data)
         self.broker.node.metrics.add(.mqttBytesIn, bytes.readableBytes)
         switch self.phase {
-        case .new, .connecting, .connected: break
+        case .new, .connecting, .authenticating, .connected: break
         case .closing, .closed: return
         }
         self.decoder.append(bytes)
@@ -127,18 +151,58 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
             switch self.phase {
             case .new:
                 guard case .connect(let connect) = try self.decoder.next() else { return }
-                self.decoder.limits.packetBytesMax = self.broker.settings.packetBytesMax
                 self.phase = .connecting(deadline: self.keeper.loop.now + .seconds(Self.connectingSeconds))
-                self.broker.connect(connect, link)
+                self.broker.connect(connect, link, certificate: self.certificateUser())
+            case .authenticating(let exchange, let deadline):
+                var packets: [MQTTPacket] = []
+                while let packet = try self.decoder.next() { packets.append(packet) }
+                if packets.isEmpty { return }
+                self.phase = .connecting(deadline: deadline)
+                self.broker.proceed(exchange, packets, link)
             case .connected(let home):
                 var packets: [MQTTPacket] = []
                 defer { self.hand(packets, link, home) }
                 while let packet = try self.decoder.next() { packets.append(packet) }
+                self.watchPartial(isNew: !packets.isEmpty)
             case .connecting, .closing, .closed: return
             }
         } catch {
             self.fail(error)
         }
+    }
+
+    /// While a packet is not whole the keeper looks at how it gets on.
+    private func watchPartial(isNew: Bool) {
+        if self.decoder.bufferedBytes == 0 {
+            guard self.partialSince != nil else { return }
+            self.partialSince = nil
+            self.keeper.forget(self)
+        } else if isNew || self.partialSince == nil {
+            self.partialSince = self.keeper.loop.now
+            self.keeper.keep(self)
+        }
+    }
+
+    private func cutPartial(since: NIODeadline, _ now: NIODeadline, _ link: MQTTLink, _ home: Shard) {
+        // What we do not read cannot come.
+        if self.isPaused { return self.partialSince = now }
+        let seconds = (now - since).nanoseconds / 1_000_000_000
+        guard seconds > Self.packetSeconds, Int64(self.decoder.bufferedBytes) < seconds * Int64(Self.packetBytesPerSecondMin) else { return }
+        self.broker.node.metrics.add(.mqttStalledPackets)
+        self.broker.noteFault(link, .keepAliveTimeout, "A packet that had begun did not go on.")
+        self.broker.disconnected(link, home: home)
+        if self.decoder.version == .v5 {
+            var bytes = ByteBuffer()
+            MQTTEncoder.encode(.disconnect(MQTTDisconnect(.keepAliveTimeout)), version: .v5, into: &bytes)
+            self.context?.write(self.wrapOutboundOut(bytes), promise: nil)
+        }
+        self.close()
+    }
+
+    /// Only where the listener asks for certificates.
+    private func certificateUser() -> String? {
+        guard let naming = self.naming, let context = self.context else { return nil }
+        return CertificateUser.name(of: context.pipeline.syncOperations, naming: naming)
     }
 
     private func hand(_ packets: [MQTTPacket], _ link: MQTTLink, _ home: Shard) {
@@ -150,7 +214,19 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     /// The client broke the protocol: it hears why, where its version can say so, and the session takes it as lost.
     private func fail(_ error: MQTTDecodeError) {
         self.broker.node.metrics.add(.mqttProtocolErrors)
-        if case .connected(let home) = self.phase, let link = self.link { self.broker.disconnected(link, home: home) }
+        switch error.cause {
+        case .tooLarge: self.broker.node.metrics.add(.mqttPacketsTooLarge)
+        case .tooMany: self.broker.node.metrics.add(.mqttPacketItemsOver)
+        default: break
+        }
+        if case .authenticating(let exchange, _) = self.phase, let link = self.link {
+            // DISCONNECT is for clients that had their CONNACK [MQTT-3.14.0-1].
+            return self.broker.refuse(exchange, error.reason, "What came instead of an AUTH is no packet that may come here.", link)
+        }
+        if let link = self.link {
+            self.broker.noteFault(link, error.reason, "What came is no MQTT packet that may come here: \(error)")
+            if case .connected(let home) = self.phase { self.broker.disconnected(link, home: home) }
+        }
         if let farewell = self.decoder.farewell {
             var bytes = ByteBuffer()
             MQTTEncoder.encode(farewell.packet, version: farewell.version, into: &bytes)
@@ -164,7 +240,16 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     package func accepted(by home: Shard) {
         guard case .connecting = self.phase else { return }
         self.phase = .connected(home: home)
+        // Not before: the AUTHs of a stranger are bounded as its CONNECT is.
+        self.decoder.limits.packetBytesMax = self.terms.settings.packetBytesMax
         self.keeper.forget(self)
+        self.decode()
+        self.readWaiting()
+    }
+
+    package func challenged(_ exchange: AuthExchange) {
+        guard case .connecting(let deadline) = self.phase else { return }
+        self.phase = .authenticating(exchange, deadline: deadline)
         self.decode()
         self.readWaiting()
     }
@@ -172,7 +257,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     package func send(_ bytes: ByteBuffer) {
         guard let context = self.context, let link = self.link else { return }
         switch self.phase {
-        case .new, .connecting, .connected: break
+        case .new, .connecting, .authenticating, .connected: break
         case .closing, .closed: return
         }
         let count = bytes.readableBytes
@@ -183,7 +268,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
     }
 
     private func left(_ count: Int, _ link: MQTTLink) {
-        guard link.left(count, roomBelow: self.broker.settings.outboxBytesMax / 2), case .connected(let home) = self.phase else { return }
+        guard link.left(count, roomBelow: self.terms.settings.outboxBytesMax / 2), case .connected(let home) = self.phase else { return }
         self.broker.hasRoom(link, home: home)
     }
 
@@ -191,7 +276,7 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
         guard let context = self.context else { return }
         switch self.phase {
         case .closing, .closed: return
-        case .new, .connecting, .connected: break
+        case .new, .connecting, .authenticating, .connected: break
         }
         self.phase = .closing(deadline: self.keeper.loop.now + .seconds(Self.closingSeconds))
         self.keeper.keep(self)
@@ -218,9 +303,17 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
 
     package func secondPassed(_ now: NIODeadline) {
         switch self.phase {
-        case .new(let deadline), .connecting(let deadline), .closing(let deadline):
+        case .new(let deadline):
+            guard now >= deadline else { return }
+            if let link = self.link { self.broker.noteFault(link, .keepAliveTimeout, "No CONNECT came in time.") }
+            self.context?.close(mode: .all, promise: nil)
+        case .connecting(let deadline), .closing(let deadline):
             if now >= deadline { self.context?.close(mode: .all, promise: nil) }
-        case .connected, .closed: break
+        case .authenticating(let exchange, let deadline):
+            if now >= deadline, let link = self.link { self.broker.refuse(exchange, .notAuthorized, "The sign-in took too long.", link) }
+        case .connected(let home):
+            if let since = self.partialSince, let link = self.link { self.cutPartial(since: since, now, link, home) }
+        case .closed: break
         }
     }
 }

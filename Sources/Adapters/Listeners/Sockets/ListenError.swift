@@ -7,11 +7,13 @@ package struct ListenError: Error, Sendable, Hashable, CustomStringConvertible {
 
     package var description: String { "\(self.kind) cannot listen on \(self.address) port \(self.port): \(self.reason)" }
 
-    static func reason(errno number: Int32, port: Int) -> String {
+    static func reason(errno number: Int32, port: Int, interface: String? = nil) -> String {
         switch number {
         case EADDRINUSE: "the port is in use by another program. Stop it, or choose another port (0 takes a free one)."
         case EACCES: "ports below 1024 need a privilege. Choose a higher port, or give Skerry CAP_NET_BIND_SERVICE."
         case EADDRNOTAVAIL: "this box does not have that address. Use one it has, or 0.0.0.0 for all."
+        case ENODEV: "this box has no network interface \(interface ?? "of that name")."
+        case EPERM: "the system does not let Skerry listen on one interface only. Leave the interface out and choose an address instead."
         default: String(cString: strerror(number)) + "."
         }
     }

@@ -1,5 +1,5 @@
 package import NIOCore
-package import NIOSSL
+import NIOSSL
 import NIOPosix
 import Synchronization
 
@@ -14,12 +14,15 @@ package final class SocketListener: Sendable {
         package var port: Int
         /// With port 0: the first port to try; the next ones follow, then the system chooses. Nil: the system chooses at once.
         package var portHint: Int?
+        /// The network interface by which clients have to come; nil: any.
+        package var interface: String?
 
-        package init(kind: String, address: String, port: Int, portHint: Int? = nil) {
+        package init(kind: String, address: String, port: Int, portHint: Int? = nil, interface: String? = nil) {
             self.kind = kind
             self.address = address
             self.port = port
             self.portHint = portHint
+            self.interface = interface
         }
     }
 
@@ -47,15 +50,20 @@ package final class SocketListener: Sendable {
     /// - Parameters:
     ///   - tls: terminates TLS before the handlers of `initializer`.
     ///   - limiter: refuses what is over the limits; shared by all listeners.
-    ///   - initializer: adds the handlers of an accepted connection, on its loop.
+    ///   - initializer: adds the handlers of an accepted connection, on its loop. Its second argument is the client's address: the connection's
+    ///     own, or the one that a trusted proxy gave.
     package static func bind(
-        _ place: Place, group: any EventLoopGroup, limiter: ConnectionLimiter, tls: NIOSSLContext? = nil, allowsHalfClosure: Bool = false,
-        initializer: @escaping @Sendable (any Channel) throws -> Void
+        _ place: Place, group: any EventLoopGroup, limiter: ConnectionLimiter, tls: TLSDoor? = nil, allowsHalfClosure: Bool = false,
+        initializer: @escaping @Sendable (any Channel, SocketAddress?) throws -> Void
     ) async throws(ListenError) -> SocketListener {
         let connections = OpenConnections()
         let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 256)
+            .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            // What the listening socket has, Linux gives to those it accepts. A peer that vanished without a word and has nothing to hear from us
+            // is found out by the kernel, whatever its protocol's own keep-alive.
+            .serverChannelOption(.socketOption(.so_keepalive), value: 1)
+            .serverChannelInitializer { channel in SocketOptions.prepare(channel, interface: place.interface) }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: allowsHalfClosure)
             // A connection keeps the buffer of its last read for the next one: an idle client, whose reads are small, must not hold a large one.
@@ -63,14 +71,40 @@ package final class SocketListener: Sendable {
             .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 256, maximum: 65_536))
             .childChannelInitializer { channel in
                 // A failed initializer closes the channel: that is the refusal.
-                channel.eventLoop.makeCompletedFuture {
-                    guard limiter.admit(channel), connections.add(channel) else { throw ChannelError.ioOnClosedChannel }
-                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
-                    try initializer(channel)
-                }
+                channel.eventLoop.makeCompletedFuture { try Self.accept(channel, connections, limiter, tls, initializer) }
             }
         let channel = try await Self.bind(place, bootstrap)
         return SocketListener(kind: place.kind, address: place.address, channel: channel, isTLS: tls != nil, connections: connections)
+    }
+
+    private static func accept(
+        _ channel: any Channel, _ connections: OpenConnections, _ limiter: ConnectionLimiter, _ tls: TLSDoor?,
+        _ initializer: @escaping @Sendable (any Channel, SocketAddress?) throws -> Void
+    ) throws {
+        let pipeline = channel.pipeline.syncOperations
+        let open = { @Sendable (channel: any Channel, address: SocketAddress?) in
+            if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context)) }
+            try initializer(channel, address)
+        }
+        let address = channel.remoteAddress
+        switch limiter.origin(address) {
+        case .client:
+            guard limiter.admit(channel), connections.add(channel) else { throw ChannelError.ioOnClosedChannel }
+            try open(channel, address)
+        case .stranger:
+            guard limiter.admit(channel), connections.add(channel) else { throw ChannelError.ioOnClosedChannel }
+            try pipeline.addHandler(ProxyScreen { limiter.refuseProxy("a PROXY header from an address that is not trusted", address) })
+            try open(channel, address)
+        case .proxy:
+            guard limiter.admitProxy(channel), connections.add(channel) else { throw ChannelError.ioOnClosedChannel }
+            try pipeline.addHandler(
+                ProxyHandler(bounds: ProxyHandler.Bounds()) { channel, client in
+                    guard limiter.admit(channel, behindProxy: client ?? address) else { throw ChannelError.ioOnClosedChannel }
+                    try open(channel, client ?? address)
+                } refused: {
+                    limiter.refuseProxy($0, address)
+                })
+        }
     }
 
     private static func bind(_ place: Place, _ bootstrap: ServerBootstrap) async throws(ListenError) -> any Channel {
@@ -88,7 +122,7 @@ package final class SocketListener: Sendable {
         do {
             return try await bootstrap.bind(to: address).get()
         } catch {
-            failure.reason = (error as? IOError).map { ListenError.reason(errno: $0.errnoCode, port: port) } ?? "\(error)."
+            failure.reason = (error as? IOError).map { ListenError.reason(errno: $0.errnoCode, port: port, interface: place.interface) } ?? "\(error)."
             throw failure
         }
     }

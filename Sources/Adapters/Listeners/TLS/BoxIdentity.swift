@@ -7,14 +7,6 @@ import NIOCore
 import SwiftASN1
 import X509
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 /// Why the box has no identity or no certificate, and what to do.
 package struct BoxIdentityError: Error, Sendable, Hashable, CustomStringConvertible {
     package let description: String
@@ -60,25 +52,14 @@ package struct BoxIdentity: Sendable {
     /// The first 80 bits of the SHA-256 of the public key's SPKI.
     package static func box(of key: P256.Signing.PublicKey) -> BoxID? { BoxID(Array(SHA256.hash(data: key.derRepresentation))) }
 
-    /// TLS with the box's own certificate, or with the one at the given paths when both are given.
+    /// The box's own certificate, or the one at the given paths when both are given.
+    package func pair(certificate: String = "", key: String = "") -> TLSPlan.Pair {
+        TLSPlan.Pair(certificate: certificate.isEmpty ? self.certificatePath : certificate, key: key.isEmpty ? self.keyPath : key)
+    }
+
+    /// TLS with that certificate alone.
     package func makeTLSContext(certificatePath: String = "", keyPath: String = "") throws(BoxIdentityError) -> NIOSSLContext {
-        let certificatePath = certificatePath.isEmpty ? self.certificatePath : certificatePath
-        let keyPath = keyPath.isEmpty ? self.keyPath : keyPath
-        for path in [certificatePath, keyPath] where access(path, R_OK) != 0 {
-            throw BoxIdentityError("TLS needs \(path), which cannot be read: \(String(cString: strerror(errno))).")
-        }
-        do {
-            let chain = try NIOSSLCertificate.fromPEMFile(certificatePath)
-            let key = try NIOSSLPrivateKey(file: keyPath, format: .pem)
-            var configuration = TLSConfiguration.makeServerConfiguration(
-                certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
-            configuration.minimumTLSVersion = .tlsv12
-            // HTTP/2 is not spoken; a client without ALPN, as of MQTT, is served as well.
-            configuration.applicationProtocols = ["http/1.1"]
-            return try NIOSSLContext(configuration: configuration)
-        } catch {
-            throw BoxIdentityError("TLS cannot use the certificate \(certificatePath) with the key \(keyPath): \(error). Both are PEM and belong together.")
-        }
+        try TLSPlan(self.pair(certificate: certificatePath, key: keyPath)).makeContext()
     }
 
     private static func isCertificate(_ bytes: [UInt8], of key: P256.Signing.PrivateKey) -> Bool {

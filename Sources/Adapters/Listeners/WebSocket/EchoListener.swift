@@ -19,7 +19,7 @@ package enum EchoListener {
             ]
         }
         let place = SocketListener.Place(kind: "ws-echo", address: "127.0.0.1", port: port)
-        return try await SocketListener.bind(place, group: group, limiter: ConnectionLimiter(limits: Limits(), metrics: metrics)) { channel in
+        return try await SocketListener.bind(place, group: group, limiter: ConnectionLimiter(limits: Limits(), metrics: metrics)) { channel, _ in
             try channel.pipeline.syncOperations.addHandler(UpgradeGate(routes: [echo]) { $0.close(promise: nil) })
         }
     }

@@ -9,7 +9,7 @@ struct ServeCommand: AsyncParsableCommand {
         discussion: """
             Serves web chat, REST and WebSocket on the HTTP port and MQTT on its own. A port of 0 is the next free one; the ports in use are in \
             the log and in run/endpoints.json of the data directory. Every other setting: --set, the environment or the settings file; \
-            `skerry settings --defaults` lists them all.
+            `skerry settings --defaults` lists them all. SIGHUP, or `skerry reload`, has the settings and certificates read anew; SIGTERM ends it.
             """)
 
     @OptionGroup var place: PlaceOptions
@@ -39,9 +39,10 @@ struct ServeCommand: AsyncParsableCommand {
     var assignments: [String] = []
 
     func run() async throws {
-        let settings = try self.place.settings(try self.flags())
+        let flags = try self.flags()
+        let settings = try self.place.settings(flags)
         do {
-            try await BoxServer.run(settings)
+            try await BoxServer.run(settings, source: self.place.source(flags))
         } catch {
             complain("\(error)")
             throw ExitCode.failure

@@ -9,9 +9,16 @@ struct ControlCommands: Sendable {
     let accounts: AccountService
     /// Nil when no box runs: then nobody is online.
     let control: NodeControl?
+    /// Nil when no box runs.
+    var reloader: SettingsReloader?
     let links: LinkPrinter
     /// Told of a new claim link, which the box also leaves in its run directory.
     let claimed: @Sendable (String) -> Void
+    /// What clients without an account may use when no box runs (`mqtt.anonymous`).
+    var openedOffline: [TopicFilter] = []
+
+    /// What clients without an account may use.
+    var opened: [TopicFilter] { self.control?.broker?.openedTopics ?? self.openedOffline }
 
     func perform(_ request: ControlRequest) async throws(SkerryError) -> ControlReply {
         switch request.verb {
@@ -23,8 +30,14 @@ struct ControlCommands: Sendable {
         case .userReset: try await self.reset(request)
         case .token: try await self.token(request)
         case .invite: try await self.invite(request)
+        case .aclAdd: try await self.addRule(request)
+        case .aclList: try await self.listRules()
+        case .aclRemove: try await self.removeRule(request)
+        case .aclCheck: try await self.checkRules(request)
         case .online: self.online()
         case .status: try await self.status()
+        case .reload: try self.reload()
+        case .clientsList, .clientsShow, .clientsKick, .retainedList, .retainedShow, .retainedClear: try await self.mqtt(request)
         }
     }
 
@@ -163,6 +176,27 @@ struct ControlCommands: Sendable {
         }
     }
 
+    private func reload() throws(SkerryError) -> ControlReply {
+        guard let reloader = self.reloader else { throw SkerryError(.unavailable, "No box runs on this data directory; it reads its settings when it starts.") }
+        let report = reloader.reload()
+        var lines = report.problems
+        if report.problems.isEmpty || !report.taken.isEmpty {
+            lines.append(
+                report.taken.isEmpty ? "Settings and certificates were read; no setting has changed." : "In force now: \(report.taken.joined(separator: ", "))."
+            )
+        } else {
+            lines.append("Nothing was changed.")
+        }
+        if !report.waiting.isEmpty { lines.append("Waiting for a restart: \(report.waiting.joined(separator: ", ")).") }
+        var reply = ControlReply(lines.joined(separator: "\n")) {
+            $0.array("changed", report.taken) { $0.string($1) }
+            $0.array("restart", report.waiting) { $0.string($1) }
+            $0.array("problems", report.problems) { $0.string($1) }
+        }
+        reply.isOK = report.problems.isEmpty
+        return reply
+    }
+
     private func status() async throws(SkerryError) -> ControlReply {
         guard let control = self.control else { throw SkerryError(.unavailable, "No box runs on this data directory; start it with `skerry serve`.") }
         let overview = try await control.overview(by: .console)
@@ -178,7 +212,10 @@ struct ControlCommands: Sendable {
         if let disk = overview.disk { table.add(["disk", "\(disk.freeBytes >> 20) of \(disk.totalBytes >> 20) MiB free"]) }
         if let isSynced = overview.clockIsSynced { table.add(["clock", isSynced ? "kept right" : "not synchronised: times are approximate"]) }
         for listener in overview.listeners {
-            table.add(["listener", "\(listener.kind.rawValue)\(listener.isTLS ? " with TLS" : "") on \(listener.address) port \(listener.port)"])
+            table.add([
+                "listener",
+                "\(listener.name.map { "\($0), " } ?? "")\(listener.kind.rawValue)\(listener.isTLS ? " with TLS" : "") on \(listener.address) port \(listener.port)",
+            ])
         }
         return ControlReply(table.text) {
             $0.field("ready", reasons.isEmpty)

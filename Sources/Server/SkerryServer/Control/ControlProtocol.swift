@@ -15,8 +15,19 @@ package enum ControlVerb: String, Sendable, CaseIterable {
     case userReset = "user.reset"
     case token
     case invite
+    case aclAdd = "acl.add"
+    case aclList = "acl.list"
+    case aclRemove = "acl.remove"
+    case aclCheck = "acl.check"
     case online
     case status
+    case reload
+    case clientsList = "clients.list"
+    case clientsShow = "clients.show"
+    case clientsKick = "clients.kick"
+    case retainedList = "retained.list"
+    case retainedShow = "retained.show"
+    case retainedClear = "retained.clear"
 
     static let requestBytesMax = 16 * 1024
     static let connectionsMax = 16
@@ -65,6 +76,24 @@ package struct ControlRequest: Sendable {
     package var device: String?
     package var uses: Int?
     package var hours: Int?
+    /// Beside `mqtt`, of an access rule.
+    package var access, effect, id: String?
+    /// What a list or an act on the MQTT broker is about.
+    package var mqtt = MQTTWish()
+
+    package struct MQTTWish: Sendable, Hashable {
+        package var client, topic, filter, prefix, user, state, after: String?
+        package var limit: Int?
+        /// Whether the session goes with the connection.
+        package var removes: Bool?
+
+        package init() {}
+    }
+
+    package init(_ verb: ControlVerb, mqtt: MQTTWish) {
+        self.init(verb)
+        self.mqtt = mqtt
+    }
 
     package init(
         _ verb: ControlVerb, name: String? = nil, password: String? = nil, role: String? = nil, device: String? = nil, uses: Int? = nil, hours: Int? = nil
@@ -88,6 +117,10 @@ package struct ControlRequest: Sendable {
                 $0.field("device", self.device)
                 if let uses = self.uses { $0.field("uses", uses) }
                 if let hours = self.hours { $0.field("hours", hours) }
+                $0.field("access", self.access)
+                $0.field("effect", self.effect)
+                $0.field("id", self.id)
+                self.mqtt.write(to: &$0)
             }
         }
         buffer.writeStaticString("\n")
@@ -102,5 +135,26 @@ package struct ControlRequest: Sendable {
         let fields = frame.d ?? RequestFields()
         self.init(
             verb, name: fields.name, password: fields.password, role: fields.role, device: fields.device, uses: fields.uses, hours: fields.hours)
+        (self.access, self.effect, self.id) = (fields.access, fields.effect, fields.id)
+        self.mqtt = MQTTWish(fields)
+    }
+}
+
+extension ControlRequest.MQTTWish {
+    fileprivate init(_ fields: RequestFields) {
+        (self.client, self.topic, self.filter, self.prefix) = (fields.client, fields.topic, fields.filter, fields.q)
+        (self.user, self.state, self.after, self.limit, self.removes) = (fields.user, fields.type, fields.after, fields.limit, fields.on)
+    }
+
+    fileprivate func write(to json: inout JSONWriter) {
+        json.field("client", self.client)
+        json.field("topic", self.topic)
+        json.field("filter", self.filter)
+        json.field("q", self.prefix)
+        json.field("user", self.user)
+        json.field("type", self.state)
+        json.field("after", self.after)
+        if let limit = self.limit { json.field("limit", limit) }
+        if let removes = self.removes { json.field("on", removes) }
     }
 }

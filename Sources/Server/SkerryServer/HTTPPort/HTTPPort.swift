@@ -1,8 +1,8 @@
 package import Hummingbird
 package import Listeners
 package import Logging
+import SkerryNode
 package import NIOCore
-package import NIOSSL
 import ServiceLifecycle
 import HummingbirdCore
 import NIOHTTP1
@@ -40,7 +40,7 @@ package final class HTTPPort: Service {
     ///   - keepers: of all loops of `group`.
     ///   - responder: answers a request; see `HTTPAnswers.responder`.
     package static func bind(
-        _ place: SocketListener.Place, group: any EventLoopGroup, limiter: ConnectionLimiter, tls: NIOSSLContext? = nil, routes: [WebSocketRoute],
+        _ place: SocketListener.Place, group: any EventLoopGroup, limiter: ConnectionLimiter, tls: TLSDoor? = nil, routes: [WebSocketRoute],
         keepers: ConnectionKeepers, responder: @escaping HTTPChannelHandler.Responder, settings: Settings = Settings(), logger: Logger
     ) async throws(ListenError) -> HTTPPort {
         let http = HTTP1Channel(
@@ -51,9 +51,10 @@ package final class HTTPPort: Service {
                     maxHeaderFieldSize: settings.headerBytesMax, maxHeaderListSize: settings.headersBytesMax, maxHeaderFieldCount: settings.headersMax)))
         let pace = settings.pace
         // HTTP clients may close their side after the request and still read the answer.
-        let listener = try await SocketListener.bind(place, group: group, limiter: limiter, tls: tls, allowsHalfClosure: true) { channel in
-            let gate = UpgradeGate(routes: routes, bounds: settings.gate) { channel in
-                try Self.serve(channel, http, keepers[channel.eventLoop], pace, logger)
+        let listener = try await SocketListener.bind(place, group: group, limiter: limiter, tls: tls, allowsHalfClosure: true) { channel, address in
+            let isProxied = address != channel.remoteAddress
+            let gate = UpgradeGate(routes: routes, address: isProxied ? address : nil, bounds: settings.gate) { channel in
+                try Self.serve(channel, isProxied ? address : nil, http, keepers[channel.eventLoop], pace, logger)
             }
             try channel.pipeline.syncOperations.addHandler(gate)
         }
@@ -61,7 +62,7 @@ package final class HTTPPort: Service {
     }
 
     private static func serve(
-        _ channel: any Channel, _ http: HTTP1Channel, _ keeper: ConnectionKeeper, _ pace: RequestPace.Bounds, _ logger: Logger
+        _ channel: any Channel, _ address: SocketAddress?, _ http: HTTP1Channel, _ keeper: ConnectionKeeper, _ pace: RequestPace.Bounds, _ logger: Logger
     ) throws {
         let pipeline = channel.pipeline.syncOperations
         let watch = RequestPaceHandler(keeper: keeper, bounds: pace)
@@ -69,7 +70,9 @@ package final class HTTPPort: Service {
         // The future is complete: on its own loop Hummingbird sets a channel up at once.
         http.setup(channel: channel, logger: logger).assumeIsolated().whenSuccess { connection in
             // Ends with the connection, which the listener closes when it is closed itself.
-            Task { await http.handle(value: connection, logger: logger) }
+            Task {
+                await ClientAddress.$proxied.withValue(address) { await http.handle(value: connection, logger: logger) }
+            }
         }
         let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
         try pipeline.addHandler(RequestGuard(watch), position: .after(decoder))

@@ -5,13 +5,20 @@ package import Logging
 ///
 /// Under systemd the journal keeps the time itself, so a line there starts with the level as the journal reads it (`<6>`).
 package struct LineLogHandler: LogHandler {
-    package var logLevel: Logger.Level
+    private let threshold: LogThreshold
+    /// Of this logger alone, when it is to say less than the others.
+    private var own = Logger.Level.trace
     package var metadata: Logger.Metadata = [:]
     private let isForJournal: Bool
 
-    package init(level: Logger.Level, isForJournal: Bool) {
-        self.logLevel = level
+    package init(threshold: LogThreshold, isForJournal: Bool) {
+        self.threshold = threshold
         self.isForJournal = isForJournal
+    }
+
+    package var logLevel: Logger.Level {
+        get { max(self.own, self.threshold.level) }
+        set { self.own = newValue }
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {

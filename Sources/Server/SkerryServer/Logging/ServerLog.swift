@@ -11,9 +11,13 @@ import Darwin
 
 /// The loggers of a box. A healthy box is quiet.
 enum ServerLog {
+    /// What is worth a line, for every logger of the process.
+    static let level = LogThreshold()
+
     static func make(_ level: Settings.Level) -> Logger {
         let isForJournal = getenv("JOURNAL_STREAM") != nil
-        return Logger(label: "skerry") { _ in LineLogHandler(level: Self.level(level), isForJournal: isForJournal) }
+        Self.level.change(level)
+        return Logger(label: "skerry") { _ in LineLogHandler(threshold: Self.level, isForJournal: isForJournal) }
     }
 
     /// For libraries that report what the box itself reports better.
@@ -22,14 +26,14 @@ enum ServerLog {
     /// For requests: a client's mistakes are answered to the client and not logged.
     static func requests(_ logger: Logger) -> Logger {
         var logger = logger
-        logger.logLevel = max(logger.logLevel, .info)
+        logger.logLevel = .info
         return logger
     }
 
     /// A line for the person who started the box, without time and level: links and codes that are read or copied as they stand.
     static func show(_ line: some StringProtocol) { StandardError.write(line + "\n") }
 
-    private static func level(_ level: Settings.Level) -> Logger.Level {
+    static func level(_ level: Settings.Level) -> Logger.Level {
         switch level {
         case .trace: .trace
         case .debug: .debug

@@ -11,8 +11,10 @@ package enum OfflineBox {
     /// - Throws: `ServerError` when another process has the directory, or it cannot be opened.
     package static func perform(_ request: ControlRequest, settings: Settings) async throws -> ControlReply {
         switch request.verb {
-        case .online, .status: throw ServerError("No box runs on \(settings.data); start it with `skerry serve`.")
-        case .claim, .userAdd, .userList, .userLock, .userUnlock, .userReset, .token, .invite: break
+        case .online, .status, .reload, .clientsList, .clientsShow, .clientsKick, .retainedList, .retainedShow, .retainedClear:
+            throw ServerError("No box runs on \(settings.data); start it with `skerry serve`.")
+        case .claim, .userAdd, .userList, .userLock, .userUnlock, .userReset, .token, .invite, .aclAdd, .aclList, .aclRemove, .aclCheck:
+            break
         }
         FileModes.forOwnerOnly()
         let store = try BoxStore.open(settings)
@@ -22,7 +24,8 @@ package enum OfflineBox {
             box: identity.box, loops: [MultiThreadedEventLoopGroup.singleton.next()], store: store, limits: settings.limits,
             clock: try await .disciplined(by: store), random: .system)
         let links = LinkPrinter(bases: BoxAddresses.expected(settings))
-        let commands = ControlCommands(node: node, accounts: AccountService(node: node), control: nil, links: links, claimed: { _ in })
+        let accounts = AccountService(node: node, offersScram: settings.broker.offersScram)
+        let commands = ControlCommands(node: node, accounts: accounts, control: nil, links: links, claimed: { _ in }, openedOffline: try BrokerSettings(settings.broker).anonymous)
         do throws(SkerryError) {
             return try await commands.perform(request)
         } catch {

@@ -20,15 +20,19 @@ package final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler 
     }
 
     private let routes: [WebSocketRoute]
+    private let address: SocketAddress?
     private let bounds: Bounds
     private let serveHTTP: @Sendable (any Channel) throws -> Void
     private var received = ByteBuffer()
     private var deadline: Scheduled<Void>?
     private var isDone = false
 
-    /// - Parameter serveHTTP: puts the HTTP handlers behind the gate. What was read so far follows through the pipeline.
-    package init(routes: [WebSocketRoute], bounds: Bounds = Bounds(), serveHTTP: @escaping @Sendable (any Channel) throws -> Void) {
+    /// - Parameters:
+    ///   - address: the client's, if that is not the connection's own.
+    ///   - serveHTTP: puts the HTTP handlers behind the gate. What was read so far follows through the pipeline.
+    package init(routes: [WebSocketRoute], address: SocketAddress? = nil, bounds: Bounds = Bounds(), serveHTTP: @escaping @Sendable (any Channel) throws -> Void) {
         self.routes = routes
+        self.address = address
         self.bounds = bounds
         self.serveHTTP = serveHTTP
     }
@@ -57,6 +61,8 @@ package final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler 
         case .refuse(let response): self.refuse(context, response)
         case .accept(let route, let opened, let response):
             self.received.moveReaderIndex(forwardBy: length)
+            var opened = opened
+            opened.address = self.address
             self.open(context, route, opened, response)
         }
     }

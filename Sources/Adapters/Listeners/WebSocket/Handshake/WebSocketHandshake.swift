@@ -34,6 +34,8 @@ package struct OpenedWebSocket: Sendable, Hashable {
     package var deflate: DeflateAgreement?
     /// What the client calls itself, for the administrator's list; cut to a bounded length.
     package var userAgent: String?
+    /// Where the client is, if the connection comes from a proxy that said so.
+    package var address: SocketAddress?
 }
 
 /// The opening handshake (RFC 6455 §4.2) as a decision about a request head.
