@@ -11,10 +11,10 @@ enum MQTTConnections {
     static func measure(_ run: MQTTRun, count wanted: Int, into report: inout Report) throws {
         let count = max(run.measure.scaled(wanted), Self.first * 4)
         let loop = run.loop
-        var (idle, subscribed): ([[Double]], [[Double]]) = ([], [])
-        for make in [run.makeBox] + (run.makeMosquitto.map { [$0(.none)] } ?? []) {
-            var (bare, withOne): ([Double], [Double]) = ([], [])
-            for number in 1...run.measure.runs {
+        let makers = [run.makeBox] + (run.makeMosquitto.map { [$0(.none)] } ?? [])
+        var (idle, subscribed) = (makers.map { _ in [Double]() }, makers.map { _ in [Double]() })
+        for round in 1...run.measure.runs {
+            for (index, make) in makers.enumerated() {
                 let broker = try make()
                 try broker.start()
                 defer { broker.stop() }
@@ -33,14 +33,12 @@ enum MQTTConnections {
                 _ = try Connecting.each(pairs, on: loop) { client, filter in client.value.subscribe(filter, qos: .atLeastOnce) }
                 let all = Waiting.settledMemory(of: process)
                 let counted = Double(count - Self.first)
-                bare.append((connected - base) / counted)
-                withOne.append((all - base) / counted)
-                Progress.say("connections, \(broker.brokerName), run \(number): \(Report.number(bare[number - 1])) and \(Report.number(withOne[number - 1])) bytes")
+                idle[index].append((connected - base) / counted)
+                subscribed[index].append((all - base) / counted)
+                Progress.say("connections, \(broker.brokerName), run \(round): \(Report.number((connected - base) / counted)) bytes")
                 if let failure = try loop.submit({ left.lazy.compactMap { $0.value.failure }.first }).wait() { throw BenchError(failure) }
                 try loop.submit { for client in left { client.value.close() } }.wait()
             }
-            idle.append(bare)
-            subscribed.append(withOne)
         }
         let words = Report.number(Double(count), digits: 0)
         report.add("idle connection, of \(words)", runs: idle, "bytes", target: "≤ 5,000")

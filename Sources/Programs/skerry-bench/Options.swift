@@ -17,8 +17,9 @@ struct Options: ParsableArguments {
         }
         guard (1...600).contains(self.seconds ?? 3), (1...99).contains(self.runs) else { throw ValidationError("--seconds is 1 to 600, --runs 1 to 99") }
         Machine.raiseOpenFiles()
+        // Looked for here and not in PATH, as the check above did.
         return Measure(
-            skerry: self.skerry, directory: self.directory, seconds: self.quick ? 1 : self.seconds ?? 3, runs: self.quick ? 1 : self.runs, isQuick: self.quick,
+            skerry: self.skerry.contains("/") ? self.skerry : "./" + self.skerry, directory: self.directory, seconds: self.quick ? 1 : self.seconds ?? 3, runs: self.quick ? 1 : self.runs, isQuick: self.quick,
             mqttSeconds: self.quick ? 1 : self.seconds ?? 1, settings: self.set)
     }
 }
