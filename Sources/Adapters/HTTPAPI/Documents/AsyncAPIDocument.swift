@@ -77,9 +77,17 @@ struct AsyncAPIDocument {
             json.object("parameters") { json in
                 for name in names {
                     json.key(named: name)
-                    json.object { $0.field("description", name == "conv" ? "A conversation's id, or `@name`." : "A user's id or `@name`.") }
+                    json.object { $0.field("description", Self.parameterSummary(name)) }
                 }
             }
+        }
+    }
+
+    private static func parameterSummary(_ name: String) -> String {
+        switch name {
+        case "conv": "A conversation's id, or `@name`."
+        case "statistic": "One or several levels, such as `uptime` and `load/publish/sent/1min`."
+        default: "A user's id or `@name`."
         }
     }
 

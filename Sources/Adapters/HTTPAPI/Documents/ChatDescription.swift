@@ -104,6 +104,7 @@ enum ChatDescription {
         ("read", "v1/c/{conv}/read", "Say up to where I have read", true, .object([.required("read")])),
         ("typingTopic", "v1/c/{conv}/typing", "Say that I am typing", true, .object([])),
         ("presenceTopic", "v1/u/{user}/presence", "Who is online", false, .object([.required("user"), .required("online", .boolean)])),
+        ("statistics", "$SYS/broker/{statistic}", "Statistics under Mosquitto's names, retained; for administrators", false, .text),
         ("syncTopic", "v1/me/sync", "Ask what happened since a cursor", true, .object([.optional("since"), .optional("limit", .integer)])),
     ]
 }

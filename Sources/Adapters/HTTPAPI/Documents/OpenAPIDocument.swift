@@ -114,6 +114,7 @@ struct OpenAPIDocument {
         case "conv": "A conversation's id, or `@name` for the direct conversation with that person."
         case "user": "A user's id or `@name`."
         case "mid": "A message's id."
+        case "client": "An MQTT client id, percent-encoded; a slash in it as `%2F`."
         default: "An id."
         }
     }

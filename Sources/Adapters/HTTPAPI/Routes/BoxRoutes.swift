@@ -49,6 +49,7 @@ struct BoxRoutes {
             let caller = try await BearerToken.caller(request.headers, request.address, self.control.accounts)
             try await self.control.requireAdministrator(.caller(caller))
         }
+        await self.control.refreshFigures()
         return .text(MetricsText.make(self.control), "text/plain; version=0.0.4; charset=utf-8")
     }
 }
@@ -59,6 +60,10 @@ enum MetricsText {
         var text = ""
         for name in MetricName.allCases {
             Self.append(name.rawValue, name.help, "counter", control.node.metrics.value(name), to: &text)
+        }
+        for family in MetricFamily.allCases {
+            text += "# HELP \(family.rawValue) \(family.help)\n# TYPE \(family.rawValue) counter\n"
+            for (labels, value) in control.node.metrics.values(family) { text += "\(family.rawValue){\(labels)} \(value)\n" }
         }
         for gauge in control.gauges.all {
             if let value = gauge.value() { Self.append(gauge.name, gauge.help, "gauge", value, to: &text) }
