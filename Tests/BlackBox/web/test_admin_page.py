@@ -138,6 +138,7 @@ def look_at_sections(box, page, size):
         page.open(f"{box.url}/admin#/{section}")
         page.see(".tabs [aria-current]", label)
         page.until(lambda: not page.all("main .note"), "the section drawn")
+        assert not page.all(".unreachable"), page.text()
         page.screenshot(f"admin-zh-{'phone' if size == PHONE else 'desktop'}-{section}")
         assert page.js("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         assert_named(page)

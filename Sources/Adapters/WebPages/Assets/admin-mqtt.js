@@ -11,11 +11,6 @@ const report = (error) => toast(errorText(error), 'error');
 
 /** The two sections, drawn with the pieces of the page they stand on. */
 export function mqttPages({ refresh, table, head, nothing, when, tag }) {
-  return {
-    clients: { icon: 'plug', draw: clientSection(), label: 'mqttClients' },
-    retained: { icon: 'pin', draw: retainedSection(), label: 'retainedMessages' },
-  };
-
   /** Fetches pages until so many items are there; `next` when there are more. */
   async function pages(path, query, wanted) {
     const items = [];
@@ -202,4 +197,9 @@ export function mqttPages({ refresh, table, head, nothing, when, tag }) {
       { closeLabel: t('close') });
     } catch (error) { report(error); }
   }
+
+  return {
+    clients: { icon: 'plug', draw: clientSection(), label: 'mqttClients' },
+    retained: { icon: 'pin', draw: retainedSection(), label: 'retainedMessages' },
+  };
 }
