@@ -471,13 +471,19 @@ def test_a_qos_2_message_that_a_member_has_begun_to_receive_is_finished_with_tha
 
 
 @statements("MQTT-4.8.2-5")
-def test_a_qos_2_message_that_was_begun_goes_to_nobody_else_when_its_session_ends(open_box, topic, pub):
-    one, two = joined(open_box), joined(open_box)
+@pytest.mark.parametrize("end", ["its connection", "a clean start", "its expiry"])
+def test_a_qos_2_message_that_was_begun_goes_to_nobody_else_when_its_session_ends(open_box, topic, pub, end):
+    one, two, id = Wire(open_box), joined(open_box), new_id()
+    one.connect(id, expiry={"its connection": 0, "a clean start": 600, "its expiry": 1}[end], receive_maximum=1)
     one.subscribe((f"$share/g/{topic}", 2))
     pub.publish(topic, "begun", qos=2)
-    one.message(ack=False)
+    pub.publish(topic, "not begun", qos=2)
+    assert one.message(ack=False).text == "begun"
     two.subscribe((f"$share/g/{topic}", 2))
     one.drop()
+    if end == "a clean start":
+        Wire(open_box).connect(id)
+    assert [m.text for m in two.messages(1)] == ["not begun"]
     pub.publish(topic, "next", qos=2)
     assert [m.text for m in two.messages(1)] == ["next"]
     two.nothing()

@@ -160,6 +160,17 @@ struct OutboundWindowTests {
         #expect(window.lastSeq == 2)
     }
 
+    @Test(
+        "[MQTT-4.8.2-5] what a share chose and was begun with QoS 2 is for nobody else; QoS 1 without PUBACK and what was not begun are",
+        arguments: [1, 2] as [UInt8])
+    func untakenShares(_ qos: UInt8) {
+        var window = self.window()
+        for text in ["begun", "waiting"] { _ = window.append(text, qos: qos, isRetained: false, share: "$share/g/t") }
+        _ = window.append("its own", qos: qos, isRetained: false)
+        #expect(self.sendAll(&window, receiveMaximum: 1) == [1])
+        #expect(window.untakenShares.map(\.message) == (qos == 1 ? ["begun", "waiting"] : ["waiting"]))
+    }
+
     @Test("[MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT311-2.3.1-4] an identifier is not given twice while its first exchange is open")
     func turn() {
         var window = OutboundWindow<Int>(entriesMax: 70_000, isDurable: false)

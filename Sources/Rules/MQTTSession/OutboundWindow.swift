@@ -228,9 +228,12 @@ package struct OutboundWindow<Message> {
         entry.state == .waiting && entry.seq <= self.droppedSeq && entry.seq > self.sentSeq
     }
 
-    /// What shared subscriptions chose this client for and it did not take: for another member. After PUBREC a message is taken.
+    /// What shared subscriptions chose this client for and it did not take: for another member. With QoS 2 a message is its own from the first
+    /// PUBLISH on, whatever becomes of its session [MQTT-4.8.2-5].
     package var untakenShares: [OutboundEntry<Message>] {
-        self.entries.filter { $0.share != nil && $0.message != nil && ($0.state == .waiting || $0.state == .sent) }
+        self.entries.filter {
+            $0.share != nil && $0.message != nil && ($0.state == .waiting || $0.state == .sent) && ($0.qos == 1 || $0.seq > self.sentSeq)
+        }
     }
 
     // MARK: Acknowledgements

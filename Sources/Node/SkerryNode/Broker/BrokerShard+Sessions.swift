@@ -229,7 +229,10 @@ extension BrokerShard {
         if !session.isDurable { self.handOver(session) }
         self.broker.statistics.add(.sessions, -1)
         if session.isDurable { self.broker.counts.leave(session.owner) }
-        if session.isDurable { self.broker.forget(session: session.number, key: session.key, user: session.owner.user, taken: taken) }
+        if session.isDurable {
+            let begun = session.machine.outbound.sentSeq
+            self.broker.forget(session: session.number, key: session.key, user: session.owner.user, taken: taken, begun: begun)
+        }
     }
 
     /// Brings the row of a durable session up to date. Nobody waits for it: what a client was promised is in other rows.

@@ -86,7 +86,7 @@ package final class MQTTBroker: Sendable {
     private let number: Atomic<Int32>
     private let open = Atomic<Bool>(true)
     private let ticks = Mutex<[RepeatedTask]>([])
-    private let unforgotten = Mutex<[(session: Int32, key: UInt64, user: UserID?, taken: [UInt64])]>([])
+    private let unforgotten = Mutex<[(session: Int32, key: UInt64, user: UserID?, taken: [UInt64], begun: UInt64)]>([])
     let leaving = Mutex(LeavingQueues())
     let isSweeping = Atomic<Bool>(false)
 
@@ -324,19 +324,35 @@ package final class MQTTBroker: Sendable {
     // MARK: - Durable sessions
 
     /// - Parameter taken: rows that the client has, although that is not on the disk yet: nobody else gets them.
-    func forget(session number: Int32, key: UInt64, user: UserID?, taken: [UInt64] = []) {
-        let queue = self.queue
+    /// - Parameter begun: up to which number rows were sent to the client once.
+    func forget(session number: Int32, key: UInt64, user: UserID?, taken: [UInt64] = [], begun: UInt64 = 0) {
+        let (queue, rowsMax) = (self.queue, self.settings.inFlightMax)
         self.writes.rows(loop: nil) { store in
             if !taken.isEmpty { try store.removeQueue(session: number, seqs: taken) }
+            try Self.removeBegun(session: number, through: begun, rowsMax: rowsMax, store)
             try store.removeBrokerSession(number)
             queue.forget(session: number)
             if let user { queue.removeInterests(key: key, user: user) }
         } completion: { result in
             if case .failure(let error) = result {
-                if error.isOfFullDisk { self.unforgotten.withLock { $0.append((number, key, user, taken)) } }
+                if error.isOfFullDisk { self.unforgotten.withLock { $0.append((number, key, user, taken, begun)) } }
                 return
             }
             self.empty(session: number)
+        }
+    }
+
+    /// What a client had begun to receive with QoS 2 is for nobody else, not even when its session ends [MQTT-4.8.2-5]. No more of it can be
+    /// under way than the box ever has unacknowledged towards a client.
+    private static func removeBegun(session number: Int32, through begun: UInt64, rowsMax: Int, _ store: any StoreTransaction) throws {
+        var (after, left): (UInt64, Int) = (0, rowsMax)
+        while after < begun, left > 0 {
+            let rows = try store.queueEntries(of: number, after: after, limit: left, bytes: 256 * 1024)
+            guard let last = rows.last else { return }
+            let seqs = rows.filter { $0.seq <= begun && $0.flags & 3 == MQTTQoS.exactlyOnce.rawValue }.map(\.seq)
+            if !seqs.isEmpty { try store.removeQueue(session: number, seqs: seqs) }
+            after = last.seq
+            left -= rows.count
         }
     }
 
@@ -346,7 +362,7 @@ package final class MQTTBroker: Sendable {
             defer { sessions = [] }
             return sessions
         }
-        for (number, key, user, taken) in sessions { self.forget(session: number, key: key, user: user, taken: taken) }
+        for (number, key, user, taken, begun) in sessions { self.forget(session: number, key: key, user: user, taken: taken, begun: begun) }
     }
 
     private static let loadPage = 500
