@@ -125,6 +125,42 @@ def test_bad_properties_of_connect_are_answered_with_their_reason_and_counted(co
     assert counter(counted, "protocol_errors") == before + 1
 
 
+STRANGERS = {
+    "HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "SSH": b"SSH-2.0-OpenSSH_9.2\r\n", "zeros": bytes(100),
+    "another protocol name": packet(0x10, string("MQTX") + b"\x05\x02\x00\x3c\x00" + string("x")), "a CONNECT of 256 MB": b"\x10\xff\xff\xff\x7f" + string("MQTT") + b"\x05",
+    "a CONNECT with flags": b"\x11\x10" + string("MQTT"), "a PUBLISH": publish("a"), "a client id that is not UTF-8": packet(0x10, string("MQTT") + b"\x04\x02\x00\x3c" + string(b"\xff")),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_who_does_not_begin_like_a_client_is_closed_at_once_and_counted(counted, name):
+    wire = Wire(counted, 4)
+    before = counter(counted, "protocol_errors")
+    wire.write(STRANGERS[name])
+    assert wire.last_word(5) is None
+    assert counter(counted, "protocol_errors") == before + 1
+
+
+@pytest.mark.parametrize("start", [b"", b"\x10\xff\xff\xff\x7f" + string("MQTT") + b"\x04\x02\x00\x3c\xff\xff", b"\x10\xff\xff\x03" + string("MQTT") + b"\x05\x02\x00\x3c\x00\xff\xff"],
+                         ids=["no packet", "a CONNECT of 256 MB", "a CONNECT of 64 kB"])
+def test_a_hundred_megabytes_before_connect_are_never_kept(counted, start):
+    def resident() -> int:
+        return int(next(line.split()[1] for line in open(f"/proc/{counted.process.pid}/status") if line.startswith("VmRSS")))
+
+    witness = joined(counted)
+    before, most = resident(), 0
+    for _ in range(4):
+        wire = Wire(counted, 4)
+        wire.write(start)
+        for _ in range(25):
+            if not wire.write(b"x" * 1_000_000):
+                break
+        most = max(most, resident())
+        wire.close()
+    witness.nothing()
+    assert most - before < 16_000, f"{most - before} kB more"
+
+
 @BOTH
 def test_refusals_keep_alives_take_overs_and_denials_are_counted(counted, version):
     names = ("refused", "keep_alive_timeouts", "takeovers", "denied")
