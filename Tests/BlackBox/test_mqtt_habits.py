@@ -1,4 +1,4 @@
-"""Habits that clients have come to rely on. The specifications allow them; each is one test."""
+"""Habits that clients have come to rely on. The specifications allow them; each is one test. SIGHUP has its own file, `test_reload.py`."""
 
 import secrets
 import time
