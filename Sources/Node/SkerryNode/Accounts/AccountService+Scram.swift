@@ -86,11 +86,13 @@ extension AccountService {
         } catch {
             return .failure(error)
         }
-        let verifier = user.flatMap { ScramVerifier(encoded: $0.scramVerifier) }
-        // Made in any case, so that a real name takes as long.
+        // Both are made and read in any case, so that every name takes as long.
         let unknown = ScramVerifier(unknown: UserName.key(of: exchange.name), secret: self.scramSecret.withLock { $0 })
+        let kept = user?.scramVerifier ?? ""
+        let verifier = ScramVerifier(encoded: kept.isEmpty ? unknown.encoded : kept)
+        let isGenuine = !kept.isEmpty && verifier != nil
         var exchange = exchange
-        let challenge = exchange.challenge(verifier ?? unknown, isGenuine: verifier != nil, random: self.node.random.bytes(Scram.nonceByteCount))
+        let challenge = exchange.challenge(verifier ?? unknown, isGenuine: isGenuine, random: self.node.random.bytes(Scram.nonceByteCount))
         return .success((ScramSignIn(exchange, user, ladderKey, address, generation), challenge))
     }
 

@@ -111,7 +111,7 @@ package final class ConnectionLog: Sendable {
             switch reason {
             case .malformedPacket: "what came was no MQTT packet"
             case .protocolError: "a protocol error"
-            case .notAuthorized: "the account was locked or its token revoked"
+            case .notAuthorized: "the account was locked, its password or token changed, or it did not prove itself anew"
             case .serverShuttingDown: "the box went down"
             case .keepAliveTimeout: "the keep-alive ran out"
             case .sessionTakenOver: "the client id connected again"
