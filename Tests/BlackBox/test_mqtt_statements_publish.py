@@ -524,6 +524,15 @@ def test_a_packet_of_exactly_the_maximum_is_sent(open_box, topic, pub):
     sub.nothing()
 
 
+@statements("MQTT-3.1.2-24")
+def test_a_client_that_takes_nothing_as_large_as_its_connack_is_refused_in_what_it_takes(open_box):
+    for limit in range(1, 16):
+        wire = Wire(open_box)
+        wire.write(wire.connect_bytes("m" + secrets.token_hex(6), maximum_packet_size=limit))
+        last = wire.last_word()
+        assert last is None if limit < 5 else (last.type, last.reason) == ("CONNACK", 0x95) and len(last.raw) <= limit, f"{limit}: {last}"
+
+
 @statements("MQTT-3.1.2-25", "MQTT-3.1.2-24")
 def test_a_queued_message_that_the_next_connection_does_not_take_is_finished_for_it(open_box, topic, pub):
     id = "m" + secrets.token_hex(6)

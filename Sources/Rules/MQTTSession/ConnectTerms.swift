@@ -75,6 +75,14 @@ package struct ConnectTerms: Sendable {
         self.topicAliasMaximum = min(properties.topicAliasMaximum ?? 0, UInt16(clamping: limits.topicAliasMax))
         self.wantsProblemInformation = connect.version == .v5 && properties.requestProblemInformation != false
         self.will = connect.will.map { Will($0) }
+        // A client that takes no packet as large as its CONNACK could never learn the limits it has to keep [MQTT-3.1.2-24].
+        if self.packetBytesMax < 256 {
+            var scratch = ByteBuffer()
+            let connack = MQTTPacket.connack(self.connack(isSessionPresent: true, limits: limits))
+            guard MQTTEncoder.encode(connack, version: self.version, packetBytesMax: self.packetBytesMax, into: &scratch) else {
+                throw ConnectRefusal(.packetTooLarge, "Your Maximum Packet Size leaves no room for the answer.")
+            }
+        }
     }
 
     /// Whether CONNACK tells the client of a shorter time than it asked for.
