@@ -13,7 +13,7 @@ struct MQTT: ParsableCommand {
             others (--cores). Processor time is what the kernel charged to the broker's process. Mosquitto keeps its defaults, save that its queues are \
             unlimited and that it does not wait to fill segments (set_tcp_nodelay); the box's limits are lifted likewise.
 
-            Everything takes about 12 minutes; --quick shows in two that all works. Parts for --only:
+            Everything takes about 10 minutes; --quick shows in two that all works. Run it on an idle machine: figures of latency are worth nothing on another. Parts for --only:
 
             \(Part.allCases.map { "  \($0.rawValue): \($0.explanation)" }.joined(separator: "\n"))
             """)
@@ -76,6 +76,8 @@ struct MQTT: ParsableCommand {
         report.note("MQTT: \(measure.pinning?.description ?? "nothing pinned"); medians of \(measure.runs) runs of \(measure.mqttSeconds) s")
         if !measure.settings.isEmpty { report.note("not the box's defaults: \(measure.settings.joined(separator: ", "))") }
         if measure.isQuick { report.note("a quick look: nothing to quote") }
+        let load = ProcFile.text("/proc/loadavg").split(separator: " ").first.map(String.init) ?? "?"
+        report.note("load average before the first run \(load): above 0.5, somebody else is measured too, in latency and rates most of all")
         let sync = try DiskSync.milliseconds(under: measure.directory)
         report.note("the disk of \(measure.directory) takes \(Report.number(sync)) ms to sync 4 KiB (median of \(DiskSync.tries)); kill -9 is not a power cut")
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
