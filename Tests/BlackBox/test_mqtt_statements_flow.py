@@ -441,6 +441,7 @@ def test_a_share_gets_no_retained_messages(open_box, topic, pub):
     pub.publish(topic, "retained", retain=True)
     member = joined(open_box)
     member.subscribe((f"$share/g/{topic}", 1))
+    assert member.retained() == []
     pub.publish(topic, "live")
     assert [m.text for m in member.messages(1)] == ["live"]
 

@@ -323,6 +323,35 @@ class Wire(Raw):
         found = self.pending()
         assert found == [], found
 
+    def retained(self) -> list[Packet]:
+        """Every retained message that was on its way: they are read from the disk behind SUBACK, so a ping does not wait for them, but the
+        retained message of a later subscription does."""
+        marker, found, open = "marker/" + secrets.token_hex(8), [], set()
+        marked = self.send_publish(marker, "marker", qos=1, retain=True)
+        while marked is not None or open:
+            packet = self.receive()
+            match packet.type:
+                case "PUBACK":
+                    assert packet.id == marked, packet
+                    self.send_subscribe((marker, 1))
+                case "PUBLISH" if packet.topic == marker:
+                    self.ack("PUBACK", packet.id)
+                    marked = None
+                case "PUBLISH":
+                    found.append(packet)
+                    if packet.qos == 2:
+                        open.add(packet.id)
+                    if packet.qos:
+                        self.ack("PUBACK" if packet.qos == 1 else "PUBREC", packet.id)
+                case "PUBREL":
+                    open.remove(packet.id)
+                    self.ack("PUBCOMP", packet.id)
+                case _:
+                    assert packet.type == "SUBACK", packet
+        self.unsubscribe(marker)
+        self.publish(marker, retain=True)
+        return found
+
     def last_word(self, seconds: float = 20) -> Packet | None:
         """Reads until the box closes; the last packet, None when there was none. Fails when the box does not close."""
         deadline, last = time.monotonic() + seconds, None
