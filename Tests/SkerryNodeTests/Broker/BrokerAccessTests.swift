@@ -345,6 +345,36 @@ struct BrokerAccessTests {
         #expect(try await world.connect("d").connack().reason == .notAuthorized)
     }
 
+    @Test("a listener with topics of its own: a client without an account that is away keeps what it may read there, over a change and a restart")
+    func entrances() async throws {
+        let place = BoxPlace(kind: .memory)
+        var world = try await self.world(try place.open())
+        func come(_ world: BrokerWorld, isPresent: Bool) async throws -> BrokerClient {
+            let entrance = MQTTEntrance("lab", world.broker.settings, anonymous: [try TopicFilter("lab/#")])
+            let client = BrokerClient(world, .v5, loop: world.box.loops[0], through: entrance)
+            var connect = MQTTConnect(version: .v5, clientID: "c", cleanStart: false, keepAliveSeconds: 0)
+            connect.properties.sessionExpiryInterval = 600
+            client.loop.run { world.broker.connect(connect, client.link) }
+            await world.settle()
+            #expect(try client.connack().isSessionPresent == isPresent)
+            return client
+        }
+        let client = try await come(world, isPresent: false)
+        #expect(try await client.subscribe("lab/#", "open/x", qos: .atLeastOnce) == [.granted(.atLeastOnce), .notAuthorized])
+        await client.vanish()
+        try await world.rule(.deny, .all, "lab/secret", role: .anonymous)
+        let bob = try await world.client("b", user: "bob")
+        #expect(try await bob.publish("lab/1", "kept").reason == .success)
+        #expect(try await bob.publish("lab/secret", "not").reason == .noMatchingSubscribers)
+        world.box.store.close()
+        world = try await self.world(try place.open(), seed: 2)
+        let again = try await world.client("b", user: "bob")
+        #expect(try await again.publish("lab/2", "kept").reason == .success)
+        #expect(try await again.publish("lab/secret", "not").reason == .noMatchingSubscribers)
+        #expect(try await come(world, isPresent: true).takeTexts() == ["lab/1=kept", "lab/2=kept"])
+        world.box.store.close()
+    }
+
     // MARK: - The chat
 
     @Test("rules are about the topics of the chat too: sending, subscribing and what comes, live and kept", arguments: [nil, 600] as [UInt32?])

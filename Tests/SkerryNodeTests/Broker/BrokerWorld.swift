@@ -175,13 +175,13 @@ final class BrokerClient: MQTTOutlet, @unchecked Sendable {
     var reads = true
     private var unread = 0
 
-    init(_ world: BrokerWorld, _ version: MQTTVersion, loop: SimLoop) {
+    init(_ world: BrokerWorld, _ version: MQTTVersion, loop: SimLoop, through entrance: MQTTEntrance? = nil) {
         self.world = world
         self.loop = loop
         self.version = version
         self.decoder = MQTTDecoder(clientOf: version)
         self.link = loop.run {
-            MQTTLink(id: world.broker.nextLink(), loop: loop, remote: nil, terms: world.broker.standard.terms, outlet: self)
+            MQTTLink(id: world.broker.nextLink(), loop: loop, remote: nil, terms: (entrance ?? world.broker.standard).terms, outlet: self)
         }
     }
 

@@ -12,6 +12,8 @@ final class BrokerSession {
     let owner: SessionOwner
     var name: String
     var role: Role
+    /// The terms of its last connection; nil when there was none since the start.
+    var terms: ListenerTerms?
     /// What the access rules leave it; nil: everything.
     var rights: TopicRights?
     var machine: Session

@@ -7,16 +7,21 @@ import Synchronization
 /// open to everybody change. Nothing else of a session changes then: a subscription that is no longer allowed stays and is given nothing.
 extension BrokerShard {
     /// What a client may do; nil: everything.
-    func rights(_ owner: SessionOwner, name: String, role: Role, clientID: String, _ link: MQTTLink?) -> TopicRights? {
+    ///
+    /// - Parameter terms: by which it has come, or came last; nil when that is not known any more.
+    func rights(_ owner: SessionOwner, name: String, role: Role, clientID: String, _ terms: ListenerTerms?) -> TopicRights? {
         switch owner {
-        case .anonymous: self.access.rights(of: AccessRules.Client(anonymous: clientID), opened: link?.terms.anonymous)
-        case .user(let user): self.access.rights(of: AccessRules.Client(user: user, name: name, role: role, clientID: clientID))
+        case .anonymous:
+            let client = AccessRules.Client(anonymous: clientID)
+            guard let terms else { return self.access.rights(of: client)?.keepingAll }
+            return self.access.rights(of: client, opened: terms.anonymous)
+        case .user(let user): return self.access.rights(of: AccessRules.Client(user: user, name: name, role: role, clientID: clientID))
         }
     }
 
     /// Makes the rights of a session anew.
     func renewRights(_ session: BrokerSession) {
-        let rights = self.rights(session.owner, name: session.name, role: session.role, clientID: session.machine.clientID, session.link)
+        let rights = self.rights(session.owner, name: session.name, role: session.role, clientID: session.machine.clientID, session.terms)
         if rights == nil && session.rights == nil { return }
         session.rights = rights
         self.noteShared(session, isOnline: session.link != nil)

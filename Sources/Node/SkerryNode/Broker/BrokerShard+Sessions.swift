@@ -15,7 +15,7 @@ extension BrokerShard {
             // Its socket went while the password was being checked; `lost` for it is behind us or never comes.
             if link.isAbandoned { return }
             let owner = caller.map { SessionOwner.user($0.user) } ?? .anonymous
-            let rights = self.rights(owner, name: caller?.name ?? "", role: caller?.role ?? .user, clientID: terms.clientID, link)
+            let rights = self.rights(owner, name: caller?.name ?? "", role: caller?.role ?? .user, clientID: terms.clientID, link.terms)
             if let refusal = self.refusal(terms, owner, rights, link.terms) { return self.broker.refuse(refusal, terms.version, link) }
             if let old = self.sessions[terms.clientID] {
                 guard old.owner == owner else {
@@ -37,7 +37,7 @@ extension BrokerShard {
             let session = present ?? self.make(terms, owner, link)
             session.name = caller?.name ?? ""
             session.role = caller?.role ?? .user
-            session.rights = rights
+            (session.rights, session.terms) = (rights, link.terms)
             session.caller = caller
             session.online = caller?.session
             session.link = link
@@ -383,7 +383,8 @@ struct LoadedSession: Sendable {
     var record: BrokerSessionRecord
     var state: SessionState
     var found: QueueFound?
-    /// Rows up to here were sent. How far a connection that was there when the power went had got is not known: any row may have been.
+    /// Rows up to here were sent. How far a connection that was there when the power went had got is not known: as many of the first rows may have
+    /// been as can be in flight or acknowledged and not removed.
     let sentSeq: UInt64
     let cursor: QueueCursor
     var subscriptions: [(ClientSubscription, ChatInterest?)]
@@ -391,9 +392,8 @@ struct LoadedSession: Sendable {
     var cids: [UInt16: String]
 
     init(key: UInt64, record: BrokerSessionRecord, state: SessionState, found: QueueFound?) {
-        let last = found?.bounds.last ?? 0
         (self.key, self.record, self.state, self.found) = (key, record, state, found)
-        self.sentSeq = state.endedMilliseconds == 0 ? last : min(state.sentSeq, last)
+        self.sentSeq = state.endedMilliseconds == 0 ? found?.begunSeq ?? 0 : min(state.sentSeq, found?.bounds.last ?? 0)
         self.cursor = QueueCursor(after: self.sentSeq)
         (self.subscriptions, self.held, self.cids) = ([], [], [:])
     }

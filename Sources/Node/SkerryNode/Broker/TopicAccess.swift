@@ -33,18 +33,22 @@ enum TopicKind: Sendable {
 /// Who may publish and subscribe what: the topics that are nobody's or the administrators' by their name, then the access rules of
 /// administrators (Access.md). Membership in conversations is looked at besides, by the chat.
 package struct TopicAccess: Sendable {
-    package var rules: AccessRules
+    package let rules: AccessRules
     /// What clients without an account may use (`mqtt.anonymous`).
-    package var opened: [TopicFilter]
+    package let opened: [TopicFilter]
+    /// The rights of all clients without an account, when they are the same: there may be thousands of them.
+    private let anonymous: TopicRights?
 
     package init(rules: AccessRules, opened: [TopicFilter]) {
         self.rules = rules
         self.opened = opened
+        self.anonymous = rules.treatsAnonymousAlike ? rules.rights(of: AccessRules.Client(anonymous: ""), opened: opened) : nil
     }
 
     /// - Parameter opened: what the client's listener opens to clients without an account, when it is something else than elsewhere.
     func rights(of client: AccessRules.Client, opened: [TopicFilter]? = nil) -> TopicRights? {
-        self.rules.rights(of: client, opened: opened ?? self.opened)
+        if client.user == nil, opened == nil, let anonymous = self.anonymous { return anonymous }
+        return self.rules.rights(of: client, opened: opened ?? self.opened)
     }
 
     /// Why a client may not publish to a topic; nil when it may.

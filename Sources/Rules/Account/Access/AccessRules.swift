@@ -49,6 +49,9 @@ package struct AccessRules: Sendable {
         return publish.isOpen && subscribe.isOpen ? nil : TopicRights(publish: publish, subscribe: subscribe)
     }
 
+    /// Whether every client without an account has the same rights: no rule for them holds the client id.
+    package var treatsAnonymousAlike: Bool { !(self.byRole[.anonymous] ?? []).contains { $0.filter.utf8.contains(UInt8(ascii: "%")) } }
+
     private func rules(for client: Client) -> (own: [AccessRuleRecord], role: [AccessRuleRecord]) {
         (client.user.flatMap { self.byUser[$0] } ?? [], self.byRole[client.role] ?? [])
     }

@@ -31,6 +31,10 @@ package final class TopicRights: Sendable {
         self.readsOrdinary = subscribe.denied.isEmpty && subscribe.allowed?.contains { $0.filter == "#" } ?? true
     }
 
+    /// The same, but reading whatever is not denied: for a client that is away, when what is opened to it is known only once it comes again. What
+    /// is kept for it is judged then.
+    package var keepingAll: TopicRights { TopicRights(publish: self.publish, subscribe: Side(denied: self.subscribe.denied, allowed: nil)) }
+
     package func mayPublish(_ topic: TopicName) -> Bool { self.publish.permits(topic) }
 
     /// Whether a message of this topic may go to the client. `$SYS` is opened by the role, not by rules; they can only deny it.
