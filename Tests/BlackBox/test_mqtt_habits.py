@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from harness import eventually
 from harness.raw_mqtt import packet
 from harness.statements import ALL, BOTH
 from harness.wire import V5, Will, Wire

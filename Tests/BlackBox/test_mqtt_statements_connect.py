@@ -8,7 +8,7 @@ import pytest
 
 from harness import eventually
 from harness.raw_mqtt import packet
-from harness.statements import ALL, BOTH, EARLIER, statements
+from harness.statements import ALL, BOTH, statements
 from harness.wire import V5, Will, Wire, properties
 
 

@@ -1,7 +1,6 @@
 """Bad input: every kind closes with the specification's reason, is counted, and disturbs nobody else; MQTT over WebSocket; transports."""
 
 import secrets
-import subprocess
 
 import pytest
 
@@ -42,7 +41,7 @@ def subscribe(filter: bytes | str, options: int = 0, id: bytes = b"\x00\x01", pr
 USER = b"\x26" + string("k") + string("v")
 TWICE = {"payload_format": 1, "message_expiry": 1, "content_type": "c", "response_topic": "r", "correlation_data": b"d", "topic_alias": 1}
 
-# What a client of version 5 says, the statements it breaks, and the reason it hears.
+# What a client of version 5 says, and the reason it hears.
 KINDS = {
     "packet type 0": (packet(0x00), 0x81), "flags of PUBACK": (packet(0x41, b"\x00\x01"), 0x81), "flags of PUBREC": (packet(0x54, b"\x00\x01"), 0x81),
     "PUBREL with flags 0": (packet(0x60, b"\x00\x01"), 0x81), "PUBREL with flags 3": (packet(0x63, b"\x00\x01"), 0x81), "flags of PUBCOMP": (packet(0x78, b"\x00\x01"), 0x81),
@@ -176,6 +175,20 @@ def test_refusals_keep_alives_take_overs_and_denials_are_counted(counted, versio
     first.closed_with(0x8E)
     second.publish("$SYS/x")
     assert {name: counter(counted, name) - before[name] for name in names} == dict.fromkeys(names, 1)
+
+
+@pytest.mark.parametrize("expiry", [0, 600], ids=["in memory", "durable"])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_what_is_too_large_for_its_receiver_is_counted_as_dropped(counted, qos, expiry):
+    topic = "d/" + secrets.token_hex(6)
+    sub, pub = Wire(counted), joined(counted)
+    sub.connect("w" + secrets.token_hex(6), expiry=expiry, maximum_packet_size=60)
+    sub.subscribe(topic, qos=1)
+    before = counter(counted, "publish_dropped")
+    pub.give(topic, "x" * 100, qos=qos)
+    pub.give(topic, "fits", qos=1)
+    assert [m.text for m in sub.messages(1)] == ["fits"]
+    assert counter(counted, "publish_dropped") == before + 1
 
 
 # MARK: WebSocket

@@ -300,17 +300,17 @@ def test_properties_survive_the_disk(new_box, topic, way):
 
 
 BAD_PROPERTIES = {
-    "a response topic with a wildcard": ("MQTT-3.3.2-14", b"\x08\x00\x03a/+", 0x81), "a response topic that is not UTF-8": ("MQTT-3.3.2-13", b"\x08\x00\x02\xc3\x28", 0x81),
-    "a content type that is not UTF-8": ("MQTT-3.3.2-19", b"\x03\x00\x01\xff", 0x81), "a content type with U+0000": ("MQTT-3.3.2-19", b"\x03\x00\x01\x00", 0x81),
-    "a user property whose name is not UTF-8": ("MQTT-1.5.7-1", b"\x26\x00\x01\xff\x00\x01v", 0x81), "a user property whose value is not UTF-8": ("MQTT-1.5.7-1", b"\x26\x00\x01k\x00\x01\xff", 0x81),
-    "a subscription identifier": ("MQTT-3.3.4-6", b"\x0b\x01", 0x82), "a payload format of 2": ("", b"\x01\x02", 0x82),
+    "a response topic with a wildcard": (b"\x08\x00\x03a/+", 0x81), "a response topic that is not UTF-8": (b"\x08\x00\x02\xc3\x28", 0x81),
+    "a content type that is not UTF-8": (b"\x03\x00\x01\xff", 0x81), "a content type with U+0000": (b"\x03\x00\x01\x00", 0x81),
+    "a user property whose name is not UTF-8": (b"\x26\x00\x01\xff\x00\x01v", 0x81), "a user property whose value is not UTF-8": (b"\x26\x00\x01k\x00\x01\xff", 0x81),
+    "a subscription identifier": (b"\x0b\x01", 0x82), "a payload format of 2": (b"\x01\x02", 0x82),
 }
 
 
 @statements("MQTT-3.3.2-13", "MQTT-3.3.2-14", "MQTT-3.3.2-19", "MQTT-1.5.7-1", "MQTT-3.3.4-6")
 @pytest.mark.parametrize("name", BAD_PROPERTIES)
 def test_a_property_that_a_message_must_not_have_closes_the_connection(open_box, topic, sub, name):
-    _, encoded, reason = BAD_PROPERTIES[name]
+    encoded, reason = BAD_PROPERTIES[name]
     sub.subscribe("#", qos=1)
     wire = joined(open_box)
     wire.write(packet(0x32, string(topic) + b"\x00\x01" + bytes([len(encoded)]) + encoded + b"x"))
