@@ -5,7 +5,7 @@ import { button, confirmDialog, dialog, field, h, iconButton, menu, toast } from
 import { errorText, fullTime, duration, number, size, t } from './i18n.js';
 
 const pageSize = 100;
-const emptyPagesMax = 50; // a page may be empty and still have a next one: the box looks at a bounded part at a time
+const emptyPagesMax = 200; // a page may be empty and still have a next one: the box looks at a bounded part at a time
 const typingMilliseconds = 300;
 const report = (error) => toast(errorText(error), 'error');
 
@@ -66,7 +66,7 @@ export function mqttPages({ refresh, table, head, nothing, when, tag }) {
       const query = filters.query();
       const { items, next } = await pages('/admin/mqtt/clients', query, shown * pageSize);
       const title = head(`${t('mqttClients')} ${count(items, next)}`);
-      if (!items.length) return [title, filters, Object.keys(query).length ? nothing('search', t('noMatch'), t('noMatchText')) : nothing('plug', t('noClients'), t('noClientsText'))];
+      if (!items.length && !next) return [title, filters, Object.keys(query).length ? nothing('search', t('noMatch'), t('noMatchText')) : nothing('plug', t('noClients'), t('noClientsText'))];
       return [title, filters, table(t('mqttClients'),
         [{ label: t('clientId') }, { label: t('status') }, { label: t('address') }, { label: t('subscriptions') }, { label: t('queued') }, { label: t('since') }, { label: t('actionsHead'), isTight: true }],
         items.map((item) => [
@@ -153,7 +153,7 @@ export function mqttPages({ refresh, table, head, nothing, when, tag }) {
       const { items, next } = found;
       const clear = items.length ? button(t('clearAll'), { class: 'plain danger-text', 'data-focus': 'clear', onclick: () => clearAll(filter) }) : null;
       const title = head(`${t('retainedMessages')} ${count(items, next)}`, ...(clear ? [clear] : []));
-      if (!items.length) return [title, search, filter === '#' ? nothing('pin', t('noRetained'), t('noRetainedText')) : nothing('search', t('noMatch'), t('noMatchText'))];
+      if (!items.length && !next) return [title, search, filter === '#' ? nothing('pin', t('noRetained'), t('noRetainedText')) : nothing('search', t('noMatch'), t('noMatchText'))];
       return [title, search, table(t('retainedMessages'),
         [{ label: t('topic') }, { label: t('payloadSize') }, { label: 'QoS' }, { label: t('contentType') }, { label: t('expires') }, { label: t('actionsHead'), isTight: true }],
         items.map((item) => [h('span', { class: 'topic', dir: 'auto' }, item.topic), size(item.size), String(item.qos), item.contentType ?? '–',

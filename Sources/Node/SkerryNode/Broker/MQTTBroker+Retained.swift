@@ -28,6 +28,8 @@ package struct RetainedMessage: Sendable {
 extension MQTTBroker {
     private static let readMax = 256
     private static let readBytesMax = 256 * 1024
+    /// Rows that one transaction looks at and clears.
+    private static let clearMax = 1_000
     /// Reads before a page that is not full is given out as it is.
     private static let readsMax = 32
 
@@ -72,7 +74,7 @@ extension MQTTBroker {
     /// Clears all that `filter` wants, in steps that keep nobody waiting; says how many there were.
     package func clearRetained(_ filter: TopicFilter) async throws(SkerryError) -> Int {
         try await self.clear { store, after in
-            let records = try Self.retained(filter, after: after, store)
+            let records = try Self.retained(filter, after: after, store, limit: Self.clearMax)
             var count = 0
             for record in records {
                 guard let topic = try? TopicName(record.topic), filter.matches(topic) else { continue }
@@ -111,9 +113,11 @@ extension MQTTBroker {
         var value: (count: Int, next: String?) { self.state.withLock { $0 } }
     }
 
-    private static func retained(_ filter: TopicFilter, after: String, _ store: any StoreReading) throws -> [RetainedRecord] {
+    private static func retained(
+        _ filter: TopicFilter, after: String, _ store: any StoreReading, limit: Int = MQTTBroker.readMax
+    ) throws -> [RetainedRecord] {
         guard filter.hasWildcard else { return try store.retained(topic: filter.filter).map { [$0] } ?? [] }
-        return try store.retained(prefix: filter.literalPrefix, after: after, limit: Self.readMax, bytes: Self.readBytesMax)
+        return try store.retained(prefix: filter.literalPrefix, after: after, limit: limit, bytes: Self.readBytesMax)
     }
 
     private static func summary(_ record: RetainedRecord, _ filter: TopicFilter, _ now: UInt64) -> RetainedSummary? {
