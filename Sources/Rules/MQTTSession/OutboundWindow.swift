@@ -208,20 +208,19 @@ package struct OutboundWindow<Message> {
     package mutating func dropOldest() -> Int? {
         while self.cursor < self.entries.count, self.entries[self.cursor].state != .waiting { self.cursor += 1 }
         guard !self.isDurable, self.cursor < self.entries.count else { return nil }
-        let byteCount = self.entries[self.cursor].byteCount
-        _ = self.skip()
+        // Taken out, and not left behind what is in flight: it would go on taking up room.
+        let byteCount = self.entries.remove(at: self.cursor).byteCount
+        self.byteCount -= byteCount
         return byteCount
     }
 
     /// Rows that were never sent are gone from the disk, up to this one: whoever writes the queue made room for newer messages.
     package mutating func dropped(through seq: UInt64) {
         self.droppedSeq = max(self.droppedSeq, seq)
-        for index in self.entries.indices where self.isDropped(self.entries[index]) {
-            self.entries[index].state = .done
-            self.entries[index].message = nil
-            self.byteCount -= self.entries[index].byteCount
-        }
-        self.popDone()
+        // All of them are at the cursor or behind it.
+        for entry in self.entries where self.isDropped(entry) { self.byteCount -= entry.byteCount }
+        let (droppedSeq, sentSeq) = (self.droppedSeq, self.sentSeq)
+        self.entries.removeAll { $0.state == .waiting && $0.seq <= droppedSeq && $0.seq > sentSeq }
     }
 
     private func isDropped(_ entry: OutboundEntry<Message>) -> Bool {

@@ -8,6 +8,8 @@ import Synchronization
 final class SimLoop: NIOSerialEventLoopExecutor {
     private struct State {
         var tasks: [@Sendable () -> Void] = []
+        /// Set up with `scheduleTask`: they wait for `runTimers`, whatever their time.
+        var timers: [@Sendable () -> Void] = []
         var owner: pthread_t?
     }
 
@@ -26,6 +28,15 @@ final class SimLoop: NIOSerialEventLoopExecutor {
             guard let task else { return }
             self.run(task)
         }
+    }
+
+    /// Every timer that is set is due.
+    func runTimers() {
+        self.state.withLock { state in
+            state.tasks += state.timers
+            state.timers = []
+        }
+        self.runPending()
     }
 
     /// Forgets what waits: the process died.
@@ -48,7 +59,27 @@ final class SimLoop: NIOSerialEventLoopExecutor {
     // MARK: - What shards do not use
 
     func submit<T>(_ task: @escaping () throws -> T) -> EventLoopFuture<T> { preconditionFailure("a SimLoop makes no futures") }
-    func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping () throws -> T) -> Scheduled<T> { preconditionFailure("a SimLoop has no timers") }
-    func scheduleTask<T>(in: TimeAmount, _ task: @escaping () throws -> T) -> Scheduled<T> { preconditionFailure("a SimLoop has no timers") }
+    func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping () throws -> T) -> Scheduled<T> { preconditionFailure("a SimLoop has no clock") }
+    func scheduleTask<T>(in: TimeAmount, _ task: @escaping () throws -> T) -> Scheduled<T> {
+        let timer = Timer(task: task, promise: self.makePromise(of: T.self))
+        self.state.withLock { $0.timers.append { timer.run() } }
+        return Scheduled(promise: timer.promise, cancellationTask: {})
+    }
+
+    /// `@unchecked Sendable`: made and run on the loop.
+    private final class Timer<T>: @unchecked Sendable {
+        let task: () throws -> T
+        let promise: EventLoopPromise<T>
+
+        init(task: @escaping () throws -> T, promise: EventLoopPromise<T>) { (self.task, self.promise) = (task, promise) }
+
+        func run() {
+            do {
+                let value = try self.task()
+                self.promise.assumeIsolated().succeed(value)
+            } catch { self.promise.fail(error) }
+        }
+    }
+
     func shutdownGracefully(queue: DispatchQueue, _ callback: @escaping @Sendable ((any Error)?) -> Void) { callback(nil) }
 }

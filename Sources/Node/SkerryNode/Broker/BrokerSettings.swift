@@ -74,6 +74,9 @@ package struct BrokerSettings: Sendable {
 
     package init() {}
 
+    /// Rows of one queue, from its first, that may have been sent: those in flight, and those that were acknowledged and are not removed yet.
+    var begunMax: Int { self.inFlightMax + self.windowMax }
+
     var session: SessionLimits {
         var limits = SessionLimits()
         limits.packetBytesMax = self.packetBytesMax

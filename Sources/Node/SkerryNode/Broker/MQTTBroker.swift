@@ -326,10 +326,10 @@ package final class MQTTBroker: Sendable {
     /// - Parameter taken: rows that the client has, although that is not on the disk yet: nobody else gets them.
     /// - Parameter begun: up to which number rows were sent to the client once.
     func forget(session number: Int32, key: UInt64, user: UserID?, taken: [UInt64] = [], begun: UInt64 = 0) {
-        let (queue, rowsMax) = (self.queue, self.settings.inFlightMax)
+        let (queue, metrics, rowsMax) = (self.queue, self.node.metrics, self.settings.begunMax)
         self.writes.rows(loop: nil) { store in
             if !taken.isEmpty { try store.removeQueue(session: number, seqs: taken) }
-            try Self.removeBegun(session: number, through: begun, rowsMax: rowsMax, store)
+            metrics.add(.mqttDropped, try Self.removeBegun(session: number, through: begun, rowsMax: rowsMax, store))
             try store.removeBrokerSession(number)
             queue.forget(session: number)
             if let user { queue.removeInterests(key: key, user: user) }
@@ -343,17 +343,20 @@ package final class MQTTBroker: Sendable {
     }
 
     /// What a client had begun to receive with QoS 2 is for nobody else, not even when its session ends [MQTT-4.8.2-5]. No more of it can be
-    /// under way than the box ever has unacknowledged towards a client.
-    private static func removeBegun(session number: Int32, through begun: UInt64, rowsMax: Int, _ store: any StoreTransaction) throws {
-        var (after, left): (UInt64, Int) = (0, rowsMax)
+    /// under way than the box ever has unacknowledged towards a client, behind what was acknowledged and is not removed yet. Returns how many
+    /// messages of shared subscriptions that were.
+    private static func removeBegun(session number: Int32, through begun: UInt64, rowsMax: Int, _ store: any StoreTransaction) throws -> Int {
+        var (after, left, count): (UInt64, Int, Int) = (0, rowsMax, 0)
         while after < begun, left > 0 {
             let rows = try store.queueEntries(of: number, after: after, limit: left, bytes: 256 * 1024)
-            guard let last = rows.last else { return }
-            let seqs = rows.filter { $0.seq <= begun && $0.flags & 3 == MQTTQoS.exactlyOnce.rawValue }.map(\.seq)
-            if !seqs.isEmpty { try store.removeQueue(session: number, seqs: seqs) }
+            guard let last = rows.last else { return count }
+            let gone = rows.filter { $0.seq <= begun && $0.flags & 3 == MQTTQoS.exactlyOnce.rawValue }
+            if !gone.isEmpty { try store.removeQueue(session: number, seqs: gone.map(\.seq)) }
+            count += gone.count { QueueFlags.share($0) != nil }
             after = last.seq
             left -= rows.count
         }
+        return count
     }
 
     /// Once a second: sessions whose rows could not be removed because even that takes room on the disk.
@@ -404,7 +407,7 @@ package final class MQTTBroker: Sendable {
         // The role may have been changed while the box did not run.
         if let user = try state.owner.user.flatMap({ try store.user($0) }) { (state.name, state.role) = (user.name, user.role) }
         var loaded = LoadedSession(
-            key: self.nextKey(), record: record, state: state, found: try QueueFound(record.number, inFlightMax: self.settings.inFlightMax, store))
+            key: self.nextKey(), record: record, state: state, found: try QueueFound(record.number, begunMax: self.settings.begunMax, store))
         for row in try store.brokerSubscriptions(of: record.number) {
             guard let filter = try? TopicFilter(row.filter), let options = MQTTSubscriptionOptions(rawValue: row.options) else { continue }
             let subscription = ClientSubscription(filter, options, id: row.subscriptionID)

@@ -48,19 +48,24 @@ struct QueueFound: Sendable {
     private(set) var bounds: QueueBounds
     private(set) var count = 0
     private(set) var byteCount = 0
+    /// The last of the first rows that may have been sent.
+    private(set) var begunSeq: UInt64 = 0
 
     private static let pageBytesMax = 256 * 1024
 
     /// Nil when the queue is empty.
-    init?(_ session: Int32, inFlightMax: Int, _ store: any StoreReading) throws {
+    ///
+    /// - Parameter begunMax: how many rows, from the first, may have been sent.
+    init?(_ session: Int32, begunMax: Int, _ store: any StoreReading) throws {
         guard let bounds = try store.queueBounds(of: session) else { return nil }
         self.bounds = bounds
         var last: QueueEntry?
-        while self.count <= inFlightMax {
-            let page = try store.queueEntries(of: session, after: last?.seq ?? 0, limit: inFlightMax + 1 - self.count, bytes: Self.pageBytesMax)
+        while self.count <= begunMax {
+            let page = try store.queueEntries(of: session, after: last?.seq ?? 0, limit: begunMax + 1 - self.count, bytes: Self.pageBytesMax)
             if page.isEmpty { return }
             for row in page {
                 self.count += 1
+                if self.count <= begunMax { self.begunSeq = row.seq }
                 if row.flags & QueueFlags.released == 0 {
                     let difference = last.map { $0.seq + 1 == row.seq ? Int(clamping: row.byteSum - $0.byteSum) : nil } ?? nil
                     self.byteCount += difference ?? QueueWriter.byteCount(of: row)

@@ -290,7 +290,7 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
 
     private func count(_ session: Int32, _ store: any StoreTransaction) throws -> Depth {
         let known = self.depths[session]
-        var depth = try QueueFound(session, inFlightMax: self.limits.inFlightMax, store).map { Self.depth($0) } ?? Depth()
+        var depth = try QueueFound(session, begunMax: self.settings.begunMax, store).map { Self.depth($0) } ?? Depth()
         depth.lastSeq = max(depth.lastSeq, known?.lastSeq ?? 0)
         depth.byteSum = max(depth.byteSum, known?.byteSum ?? 0)
         depth.home = known?.home
