@@ -134,7 +134,7 @@ def test_the_pages_fit_a_phone_in_chinese(box, browser, size, dark):
 
 def look_at_sections(box, page, size):
     for section, label in [("overview", "概览"), ("online", "在线"), ("users", "用户"), ("invites", "邀请"), ("clients", "MQTT 客户端"),
-                           ("retained", "保留消息"), ("listeners", "监听端口")]:
+                           ("retained", "保留消息"), ("access", "访问规则"), ("listeners", "监听端口")]:
         page.open(f"{box.url}/admin#/{section}")
         page.see(".tabs [aria-current]", label)
         page.until(lambda: not page.all("main .note"), "the section drawn")

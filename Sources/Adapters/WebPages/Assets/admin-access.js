@@ -8,6 +8,13 @@ const report = (error) => toast(errorText(error), 'error');
 
 /** The section, drawn with the pieces of the page it stands on. */
 export function accessPages({ refresh, table, head, nothing, when, tag }) {
+  const roles = { user: 'accessUsers', admin: 'accessAdmins', anonymous: 'accessAnonymous' };
+  const verbs = { publish: 'accessPublish', subscribe: 'accessSubscribe', all: 'accessBoth' };
+  function who(item) { return item.role ? t(roles[item.role]) : h('span', { dir: 'auto' }, item.name ?? item.user); }
+  function verb(name) { return t(verbs[name]); }
+  const choice = (label, pairs, props = {}) => field(label, {}, { control: h('select', props, pairs.map(([value, text]) => h('option', { value }, text))) });
+  const plain = { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', dir: 'auto' };
+
   return { access: { icon: 'people', draw, label: 'accessRules' } };
 
   async function draw() {
@@ -23,13 +30,6 @@ export function accessPages({ refresh, table, head, nothing, when, tag }) {
         who(item), item.effect === 'deny' ? tag(t('accessDeny'), 'bad') : tag(t('accessAllow'), 'good'), verb(item.access), h('code', { dir: 'auto' }, item.filter),
         when(item.created), button(t('accessRemove'), { class: 'link', 'data-focus': `rule ${item.id}`, onclick: () => remove(item) })]))];
   }
-
-  const roles = { user: 'accessUsers', admin: 'accessAdmins', anonymous: 'accessAnonymous' };
-  const verbs = { publish: 'accessPublish', subscribe: 'accessSubscribe', all: 'accessBoth' };
-  function who(item) { return item.role ? t(roles[item.role]) : h('span', { dir: 'auto' }, item.name ?? item.user); }
-  function verb(name) { return t(verbs[name]); }
-  const choice = (label, pairs, props = {}) => field(label, {}, { control: h('select', props, pairs.map(([value, text]) => h('option', { value }, text))) });
-  const plain = { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', dir: 'auto' };
 
   async function remove(item) {
     if (!(await confirmDialog(t('accessRemoveTitle'), t('accessRemoveText', { name: item.filter }), t('accessRemove'), t('cancel')))) return;
