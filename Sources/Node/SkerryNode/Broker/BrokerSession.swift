@@ -44,7 +44,7 @@ final class BrokerSession {
     /// Subscriptions to the chat.
     var interests: [TopicFilter: ChatInterest] = [:]
     /// Retained messages that new subscriptions are still owed.
-    var retained = Deque<RetainedRun>()
+    var retained = RetainedRuns()
     var isReadingRetained = false
     var retainedRequest: UInt64 = 0
     /// Filters whose SUBACK waits for the disk, each with the topics whose newest retained message it has already brought.
@@ -87,9 +87,7 @@ final class BrokerSession {
     /// A message that is retained from now on came to the client just now: it is not owed a second time, nor the one it replaced.
     func heard(_ topic: TopicName) {
         for filter in self.subscribing.keys where filter.matches(topic) { Self.note(topic, in: &self.subscribing[filter, default: []]) }
-        for index in self.retained.indices where self.retained[index].subscription.filter.matches(topic) {
-            Self.note(topic, in: &self.retained[index].known)
-        }
+        self.retained.heard(topic)
     }
 
     private static func note(_ topic: TopicName, in topics: inout Set<TopicName>) {
@@ -129,4 +127,44 @@ struct RetainedRun {
     var known: Set<TopicName> = []
     /// So many are remembered; a client that is slow enough to reach it may get the newest message of a topic twice.
     static let knownMax = 10_000
+}
+
+/// The runs of one session in the order they are read; a filter has one at most.
+struct RetainedRuns {
+    private var runs = Deque<RetainedRun>()
+    /// The filters of `runs`: most filters that are subscribed or removed have none, and a client may have very many.
+    private var filters: Set<TopicFilter> = []
+
+    var first: RetainedRun? { self.runs.first }
+
+    mutating func append(_ run: RetainedRun) {
+        self.filters.insert(run.subscription.filter)
+        self.runs.append(run)
+    }
+
+    mutating func remove(_ filter: TopicFilter) {
+        guard self.filters.remove(filter) != nil else { return }
+        self.runs.removeAll { $0.subscription.filter == filter }
+        if self.runs.isEmpty { self = RetainedRuns() }
+    }
+
+    mutating func removeFirst() {
+        guard let first = self.runs.popFirst() else { return }
+        self.filters.remove(first.subscription.filter)
+        // An idle session keeps no storage for it.
+        if self.runs.isEmpty { self = RetainedRuns() }
+    }
+
+    mutating func removeAll() { self = RetainedRuns() }
+
+    /// The first run has come so far.
+    mutating func reached(_ topic: String) {
+        if !self.runs.isEmpty { self.runs[0].after = topic }
+    }
+
+    mutating func heard(_ topic: TopicName) {
+        for index in self.runs.indices where self.runs[index].subscription.filter.matches(topic) {
+            if self.runs[index].known.count < RetainedRun.knownMax { self.runs[index].known.insert(topic) }
+        }
+    }
 }

@@ -226,7 +226,7 @@ extension BrokerShard {
             session.retainedRequest += 1
             session.isReadingRetained = false
         }
-        session.retained.removeAll { $0.subscription.filter == filter }
+        session.retained.remove(filter)
     }
 
     /// What the writer has to know to keep the chat's messages for a client that is away.
@@ -347,7 +347,7 @@ extension BrokerShard {
                     shard.assumeIsolated { $0.mqtt?.retainedWritten(key, request) }
                 }
             }
-            if isLast { session.retained.removeFirst() } else if let last = page.last { session.retained[0].after = last.topic }
+            if isLast { session.retained.removeFirst() } else if let last = page.last { session.retained.reached(last.topic) }
             self.touch(session)
         }
     }
