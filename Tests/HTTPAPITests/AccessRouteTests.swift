@@ -22,7 +22,8 @@ import Testing
         for (body, status, field) in [
             (#"{"role":"user","effect":"deny"}"#, 422, "filter"), (#"{"role":"user","filter":"a","effect":"x"}"#, 422, "effect"),
             (#"{"role":"king","filter":"a","effect":"deny"}"#, 422, "role"), (#"{"filter":"a","effect":"deny"}"#, 422, "user"),
-            (#"{"role":"user","filter":"a","effect":"deny","access":"read"}"#, 422, "access"), (#"{"role":"user","filter":"a#","effect":"deny"}"#, 422, "filter"),
+            (#"{"role":"user","filter":"a","effect":"deny","access":"read"}"#, 422, "access"),
+            (#"{"role":"user","filter":"a#","effect":"deny"}"#, 422, "filter"),
             (#"{"role":"anonymous","effect":"deny","filter":"a"}"#, 409, "filter"), (#"{"user":"bob","filter":"a","effect":"deny"}"#, 422, "user"),
         ] {
             let refused = try await self.box.ask(.post, path, token: admin, body)
@@ -35,8 +36,11 @@ import Testing
         #expect(try await self.box.ask(.delete, "\(path)/\(id)", token: admin).status == 204)
         #expect(try await self.box.ask(.delete, "\(path)/\(id)", token: admin).status == 404)
         #expect(try await self.box.ask(.delete, "\(path)/nothing", token: admin).status == 404)
-        for (method, path) in [(HTTPRequest.Method.get, path), (.post, path), (.delete, "\(path)/\(id)"), (.get, "/v1/admin/access/check?access=publish&topic=a")] {
-            #expect(try await self.box.ask(method, path, token: bob.token, method == .post ? #"{"role":"user","effect":"deny","filter":"z"}"# : nil).status == 403)
+        for (method, path) in [
+            (HTTPRequest.Method.get, path), (.post, path), (.delete, "\(path)/\(id)"), (.get, "/v1/admin/access/check?access=publish&topic=a"),
+        ] {
+            #expect(
+                try await self.box.ask(method, path, token: bob.token, method == .post ? #"{"role":"user","effect":"deny","filter":"z"}"# : nil).status == 403)
         }
     }
 

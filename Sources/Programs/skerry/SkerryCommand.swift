@@ -15,7 +15,8 @@ struct SkerryCommand: AsyncParsableCommand {
             """,
         version: SkerryVersion.text,
         subcommands: [
-            ServeCommand.self, ClaimCommand.self, UserCommand.self, TokenCommand.self, InviteCommand.self, AccessCommand.self, OnlineCommand.self, StatusCommand.self, ReloadCommand.self,
+            ServeCommand.self, ClaimCommand.self, UserCommand.self, TokenCommand.self, InviteCommand.self, AccessCommand.self, OnlineCommand.self,
+            StatusCommand.self, ReloadCommand.self,
             ClientsCommand.self, RetainedCommand.self, CheckCommand.self, SettingsCommand.self, VersionCommand.self,
         ])
 }

@@ -162,7 +162,9 @@ struct AccessRulesTests {
         arguments: ["a/b", "+", "#", "x+", "x#", "/", "a/../b", ""])
     func wildIDs(_ id: String) throws {
         let may = try May([Self.rule(1, .user(Self.ann), .allow, .all, "dev/%c/#")], Self.client(id))
-        for topic in ["dev/a/b", "dev/x", "dev", "dev//x", "other", "dev/+/x".replacing("+", with: "y")] { #expect(try !may.publish(topic) && !may.read(topic)) }
+        for topic in ["dev/a/b", "dev/x", "dev", "dev//x", "other", "dev/+/x".replacing("+", with: "y")] {
+            #expect(try !may.publish(topic) && !may.read(topic))
+        }
         for filter in ["dev/+/#", "dev/#", "#", "+"] { #expect(try !may.subscribe(filter)) }
         let denied = try May([Self.rule(1, .user(Self.ann), .deny, .all, "dev/%c/#")], Self.client(id))
         #expect(try denied.publish("dev/a/b"))
@@ -266,7 +268,8 @@ struct AccessRulesTests {
             let rights = all.rights(of: client, opened: opened)
             for text in topics {
                 let topic = try TopicName(text)
-                #expect(all.ground(of: client, .publish, topic, opened: opened).isAllowed == rights?.mayPublish(topic) ?? true, "seed \(seed): \(rules) \(text)")
+                #expect(
+                    all.ground(of: client, .publish, topic, opened: opened).isAllowed == rights?.mayPublish(topic) ?? true, "seed \(seed): \(rules) \(text)")
                 #expect(all.ground(of: client, .subscribe, topic, opened: opened).isAllowed == rights?.mayRead(topic) ?? true, "seed \(seed): \(rules) \(text)")
             }
             for text in topics + ["a/#", "a/+", "#", "+", "+/b"] {

@@ -17,7 +17,8 @@ struct FilterCoverageTests {
             ("a/#", "a", true), ("a/#", "a/#", true), ("a/#", "a/+", true), ("a/#", "a/b/+/#", true), ("a/#", "#", false), ("a/#", "+/b", false),
             ("a/#", "ab", false), ("a/#", "ab/c", false), ("a/#", "A/b", false), ("a/#", "/a", false),
             ("+", "a", true), ("+", "+", true), ("+", "#", false), ("+", "a/b", false), ("+", "/", false), ("+/+", "/", true), ("+/+", "a/", true),
-            ("+/#", "#", true), ("+/#", "+", true), ("+/+/#", "#", false), ("+/+/#", "/#", true), ("+/+/#", "//#", true), ("+/+/+/#", "//#", false), ("/+/#", "/#", true), ("+/+", "+/#", false), ("+/b", "a/b", true), ("+/b", "+/b", true), ("+/b", "+/+", false),
+            ("+/#", "#", true), ("+/#", "+", true), ("+/+/#", "#", false), ("+/+/#", "/#", true), ("+/+/#", "//#", true), ("+/+/+/#", "//#", false),
+            ("/+/#", "/#", true), ("+/+", "+/#", false), ("+/b", "a/b", true), ("+/b", "+/b", true), ("+/b", "+/+", false),
             ("a/+/c", "a/b/c", true), ("a/+/c", "a//c", true), ("a/+/c", "a/+/+", false), ("a/+/c", "a/#", false), ("a/+", "a/#", false), ("a/+", "a", false),
             ("a/+/#", "a/#", false), ("a/+/#", "a/+", true), ("a//b", "a//b", true), ("a//b", "a/+/b", false),
             // [MQTT-4.7.2-1]

@@ -78,7 +78,9 @@ struct BrokerAccessTests {
 
     // MARK: - Subscribing
 
-    @Test("a subscription that is not allowed: 0x87 in 5.0 with the reason, 0x80 in 3.1.1; the others of the packet are granted", arguments: [MQTTVersion.v311, .v5])
+    @Test(
+        "a subscription that is not allowed: 0x87 in 5.0 with the reason, 0x80 in 3.1.1; the others of the packet are granted",
+        arguments: [MQTTVersion.v311, .v5])
     func subscribing(version: MQTTVersion) async throws {
         let world = try await self.world()
         try await world.rule(.allow, .all, "a/#", user: "ann")
@@ -129,7 +131,10 @@ struct BrokerAccessTests {
         let world = try await self.world()
         try await world.rule(.allow, .all, "a//+", user: "ann")
         let ann = try await world.client("a", user: "ann")
-        #expect(try await ann.subscribe("a//b", "a/b", "a/+/b", "a///", "a//") == [.granted(.atMostOnce), .notAuthorized, .notAuthorized, .notAuthorized, .granted(.atMostOnce)])
+        #expect(
+            try await ann.subscribe("a//b", "a/b", "a/+/b", "a///", "a//") == [
+                .granted(.atMostOnce), .notAuthorized, .notAuthorized, .notAuthorized, .granted(.atMostOnce),
+            ])
         try await ann.publish("a//", "x")
         #expect(ann.takeTexts() == ["a//=x"])
     }
@@ -373,6 +378,105 @@ struct BrokerAccessTests {
         #expect(try await again.publish("lab/secret", "not").reason == .noMatchingSubscribers)
         #expect(try await come(world, isPresent: true).takeTexts() == ["lab/1=kept", "lab/2=kept"])
         world.box.store.close()
+    }
+
+    // MARK: - Any order of things
+
+    /// A client of the random test, and what it must be given when it next looks.
+    private final class Somebody {
+        let id: String
+        let user: String
+        let isDurable: Bool
+        var client: BrokerClient?
+        var wasThere = false
+        var filters: [TopicFilter] = []
+        var owed: [(topic: TopicName, line: String)] = []
+
+        init(_ id: String, _ user: String, isDurable: Bool) { (self.id, self.user, self.isDurable) = (id, user, isDurable) }
+    }
+
+    @Test("whatever changes in whatever order: everybody gets all that they may read by the rules of that moment, and nothing else", arguments: 1...12)
+    func anyOrder(_ seed: UInt64) async throws {
+        let world = try await self.world()
+        var random = SeededRandom(seed: seed)
+        var rules: [AccessRuleRecord] = []
+        var ids: [AccessRuleID] = []
+        let people = [
+            Somebody("a1", "ann", isDurable: true), Somebody("a2", "ann", isDurable: false), Somebody("b1", "bob", isDurable: true),
+            Somebody("b2", "bob", isDurable: false),
+        ]
+        let topics = ["t/a", "t/b", "t/c/a1", "u/ann", "u/bob/x", "t"]
+        let filters = ["t/#", "t/+", "t/a", "#", "u/%u/#", "t/c/%c", "+/a", "u/+"]
+
+        func rights(_ somebody: Somebody) -> TopicRights? {
+            AccessRules(rules).rights(
+                of: AccessRules.Client(user: TestBox.userID(somebody.user), name: somebody.user, role: .user, clientID: somebody.id), opened: [])
+        }
+        func look(_ somebody: Somebody, _ what: String) async {
+            guard let client = somebody.client else { return }
+            let got = client.takePublishes()
+            #expect(got.map(\.line).sorted() == somebody.owed.map(\.line).sorted(), "seed \(seed): \(somebody.id) \(what); rules \(rules.map(\.filter))")
+            somebody.owed = []
+            for publish in got where publish.qos == .atLeastOnce { await client.say(.puback(MQTTAck(publish.packetID))) }
+        }
+
+        for step in 0..<120 {
+            let somebody = people[Int.random(in: 0..<people.count, using: &random)]
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0 where ids.count < 6:
+                let (effect, verb) = (random.chance(60) ? AccessEffect.deny : .allow, random.pick(AccessVerb.allCases) ?? .all)
+                let filter = random.pick(filters) ?? "#"
+                let isRole = random.chance(40)
+                let subject: AccessSubject = isRole ? .role(.user) : .user(TestBox.userID(somebody.user))
+                if rules.contains(where: { $0.subject == subject && $0.verb == verb && $0.effect == effect && $0.filter == filter }) { continue }
+                let id =
+                    isRole
+                    ? try await world.rule(effect, verb, filter, role: .user) : try await world.rule(effect, verb, filter, user: somebody.user)
+                ids.append(id)
+                rules.append(
+                    AccessRuleRecord(
+                        id: id, subject: subject, verb: verb, filter: filter, effect: effect, createdBy: nil, createdMilliseconds: 0, isRemoved: false,
+                        stamp: Sample.order(step)))
+            case 1 where !ids.isEmpty:
+                let id = ids.remove(at: Int.random(in: 0..<ids.count, using: &random))
+                try await world.takeBack(id)
+                rules.removeAll { $0.id == id }
+            case 2:
+                guard let client = somebody.client else { break }
+                await client.vanish()
+                somebody.client = nil
+                if !somebody.isDurable { (somebody.filters, somebody.owed) = ([], []) }
+            case 3, 4:
+                guard let client = somebody.client else { break }
+                let filter = try TopicFilter((random.pick(filters) ?? "#").replacing("%u", with: somebody.user).replacing("%c", with: somebody.id))
+                let isAllowed = rights(somebody)?.maySubscribe(filter) ?? true
+                let reasons = try await client.subscribe(filter.text, qos: .atLeastOnce)
+                #expect(reasons == [isAllowed ? .granted(.atLeastOnce) : .notAuthorized], "seed \(seed): \(somebody.id) subscribes to \(filter)")
+                if isAllowed && !somebody.filters.contains(filter) { somebody.filters.append(filter) }
+            default:
+                guard let client = somebody.client else {
+                    somebody.client = try await world.client(
+                        somebody.id, clean: !somebody.isDurable, expiry: somebody.isDurable ? 6_000 : nil, user: somebody.user,
+                        loop: Int.random(in: 0...1, using: &random), isPresent: somebody.isDurable && somebody.wasThere)
+                    somebody.wasThere = true
+                    let rights = rights(somebody)
+                    somebody.owed.removeAll { !(rights?.mayRead($0.topic) ?? true) }
+                    await look(somebody, "comes back")
+                    break
+                }
+                let topic = try TopicName(random.pick(topics) ?? "t")
+                let mayPublish = rights(somebody)?.mayPublish(topic) ?? true
+                var hasReader = false
+                for other in people where mayPublish && other.filters.contains(where: { $0.matches(topic) }) && (rights(other)?.mayRead(topic) ?? true) {
+                    hasReader = true
+                    other.owed.append((topic, "\(topic)=\(step)"))
+                }
+                let reason = try await client.publish(topic.text, "\(step)", id: UInt16(step + 1)).reason
+                #expect(reason == (!mayPublish ? .notAuthorized : hasReader ? .success : .noMatchingSubscribers), "seed \(seed): \(somebody.id) to \(topic)")
+                for other in people { await look(other, "hears \(topic)=\(step)") }
+            }
+        }
+        #expect(world.count(.mqttDenied) > 0 && world.count(.mqttWithheld) > 0 && world.count(.mqttPublishesOut) > 10, "seed \(seed): nothing happened")
     }
 
     // MARK: - The chat

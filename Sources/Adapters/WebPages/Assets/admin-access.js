@@ -20,15 +20,15 @@ export function accessPages({ refresh, table, head, nothing, when, tag }) {
   async function draw() {
     const { items } = await api('GET', '/admin/access/rules');
     const title = head(items.length ? `${t('accessRules')} (${number(items.length)})` : t('accessRules'),
-      button(t('accessTest'), { class: 'plain', 'data-focus': 'test', onclick: test }),
-      button(t('accessAdd'), { class: 'primary', 'data-focus': 'add', onclick: add }, icon('plus'), t('accessAdd')));
+      h('div', { class: 'row' }, button(t('accessTest'), { class: 'plain', 'data-focus': 'test', onclick: test }),
+        button(t('accessAdd'), { class: 'primary', 'data-focus': 'add', onclick: add }, icon('plus'), t('accessAdd'))));
     const note = h('p', { class: 'hint' }, t('accessText'));
-    if (!items.length) return [title, note, nothing('people', t('accessNone'), t('accessNoneText'))];
-    return [title, note, table(t('accessRules'),
+    if (!items.length) return [title, h('div', { class: 'stack' }, note, nothing('people', t('accessNone'), t('accessNoneText')))];
+    return [title, h('div', { class: 'stack' }, note, table(t('accessRules'),
       [{ label: t('accessWho') }, { label: t('accessEffect') }, { label: t('accessVerb') }, { label: t('topicFilter') }, { label: t('created') }, { label: t('actionsHead'), isTight: true }],
       items.map((item) => [
         who(item), item.effect === 'deny' ? tag(t('accessDeny'), 'bad') : tag(t('accessAllow'), 'good'), verb(item.access), h('code', { dir: 'auto' }, item.filter),
-        when(item.created), button(t('accessRemove'), { class: 'link', 'data-focus': `rule ${item.id}`, onclick: () => remove(item) })]))];
+        when(item.created), button(t('accessRemove'), { class: 'link', 'data-focus': `rule ${item.id}`, onclick: () => remove(item) })])))];
   }
 
   async function remove(item) {

@@ -20,9 +20,11 @@ struct AccessCommand: AsyncParsableCommand {
 
             Rules hold at once, for clients that are connected too: what they may no longer read stops coming, and comes again when the rule is removed.
 
-            Examples:
-              skerry acl add allow all 'sensors/%u/#' --user pump-7       pump-7 uses its own topics and nothing else
-              skerry acl add deny publish 'alarms/#' --role user          only administrators raise alarms
+            A device that uses its own topics and nothing else:
+              skerry acl add allow all 'sensors/%u/#' --user pump-7
+            Only administrators raise alarms:
+              skerry acl add deny publish 'alarms/#' --role user
+            May the pump?
               skerry acl check publish alarms/fire --user pump-7
             """,
         subcommands: [Add.self, List.self, Remove.self, Check.self])

@@ -106,7 +106,8 @@ package struct AccessRules: Sendable {
         if isSystem { return .system }
         guard client.user != nil else { return .opened(decides(opened)) }
         guard let nearest = [own, role].first(where: { $0.contains { $0.effect == .allow } }) else { return .unrestricted }
-        return Self.first(of: nearest, .allow, client, isAbout, decides).map { .allowed($0) } ?? .notAllowed(isOwn: nearest.first?.subject == own.first?.subject)
+        return Self.first(of: nearest, .allow, client, isAbout, decides).map { .allowed($0) }
+            ?? .notAllowed(isOwn: nearest.first?.subject == own.first?.subject)
     }
 
     private static func first(

@@ -25,7 +25,8 @@ package enum OfflineBox {
             clock: try await .disciplined(by: store), random: .system)
         let links = LinkPrinter(bases: BoxAddresses.expected(settings))
         let accounts = AccountService(node: node, offersScram: settings.broker.offersScram)
-        let commands = ControlCommands(node: node, accounts: accounts, control: nil, links: links, claimed: { _ in }, openedOffline: try BrokerSettings(settings.broker).anonymous)
+        let commands = ControlCommands(
+            node: node, accounts: accounts, control: nil, links: links, claimed: { _ in }, openedOffline: try BrokerSettings(settings.broker).anonymous)
         do throws(SkerryError) {
             return try await commands.perform(request)
         } catch {
