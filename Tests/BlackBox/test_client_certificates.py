@@ -6,10 +6,11 @@ import ssl
 
 import pytest
 
-from harness import MQTTClient, Subscriber, mosquitto_pub
+from harness import MQTTClient, Subscriber, eventually, free_address, mosquitto_pub
 from harness.certificates import Authority, client_context
 from harness.mqtt import Refused
 from harness.raw import Raw
+from harness.rest import ok
 
 NOT_AUTHORISED = 0x87
 
@@ -109,8 +110,11 @@ def test_a_certificate_of_another_authority_or_out_of_date_does_not_get_through_
     forged = Authority(tmp_path, "forger").sign(ann.name)
     past = authority.sign(ann.name, days=-1, file="past-" + ann.name) if _takes_negative_days(authority) else None
     for certificate in filter(None, (forged, past)):
-        with pytest.raises((Refused, AssertionError, OSError, ssl.SSLError)):
-            client(box, certificate).connect()
+        for kind in ("mqtts", "wss"):
+            address = free_address()
+            with pytest.raises((Refused, AssertionError, OSError, ssl.SSLError)):
+                client(box, certificate, kind, address=address).connect()
+            eventually(lambda: f"address={address}" in box.log(), "the refusal is in the log, with the address")
 
 
 def _takes_negative_days(authority) -> bool:
@@ -131,11 +135,16 @@ def test_locking_the_user_revokes_the_certificate_and_ends_the_connection(box, a
         again.barrier()
 
 
-def test_a_new_password_does_not_end_a_connection_by_certificate(box, ann):
-    with client(box, ann.certificate).connect() as c:
-        assert box.cli("user", "reset", ann.name, "--password-stdin", input="another good word\n").returncode == 0
-        with client(box, ann.certificate).connect() as d:
-            d.barrier()
+def test_a_changed_password_does_not_end_a_connection_by_certificate_and_a_reset_does(box, ann):
+    c = client(box, ann.certificate).connect()
+    by_password = client(box, username=ann.name, password=ann.password).connect()
+    ok(ann.rest.post("/v1/me/password", {"old": ann.password, "new": "another good word"}))
+    by_password.wait_disconnected()
+    c.barrier()
+    assert box.cli("user", "reset", ann.name, "--password-stdin", input="and another good word\n").returncode == 0
+    c.wait_disconnected()
+    with client(box, ann.certificate).connect() as d:
+        d.barrier()
 
 
 def test_required_keeps_out_who_shows_none(box, ann):

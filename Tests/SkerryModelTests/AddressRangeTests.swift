@@ -25,6 +25,11 @@ import Testing
     func refused(_ text: String) { #expect(AddressRange(text) == nil) }
 
     @Test(
+        "an address is written as RFC 5952 says",
+        arguments: ["::", "::1", "1::", "fd00::1", "2001:db8::1:0:0:1", "2001:0:0:1::1", "1:2:3:4:5:6:7:8", "0:1:2:3:4:5:6:7", "10.0.0.1"])
+    func written(_ text: String) throws { #expect(IPText.text(try #require(IPText.packed(text))) == text) }
+
+    @Test(
         "addresses are read as RFC 4291 writes them",
         arguments: [
             ("1.2.3.4", [1, 2, 3, 4]), ("::", [UInt8](repeating: 0, count: 16)), ("1::", [0, 1] + [UInt8](repeating: 0, count: 14)),

@@ -22,7 +22,7 @@ extension Settings {
                 for (index, line) in Self.wrap("NAME.\(member.key): \(member.text)", width: 112).enumerated() { text += "#   \(index == 0 ? "" : "  ")\(line)\n" }
                 text += "#     (\(member.form))\n"
             }
-            for leaf in family.required { text += "#\(family.prefix)NAME.\(leaf) =\n" }
+            for leaf in family.required { text += "#   \(family.prefix)NAME.\(leaf) = …\n" }
         }
         return text
     }

@@ -82,9 +82,17 @@ package enum IPText {
         return bytes.count <= 16 ? bytes : nil
     }
 
-    /// `10.0.0.1`, or eight groups for IPv6.
+    /// As RFC 5952 writes it: `10.0.0.1`, `fd00::1`.
     package static func text(_ packed: [UInt8]) -> String {
         if packed.count == 4 { return packed.map { "\($0)" }.joined(separator: ".") }
-        return stride(from: 0, to: packed.count - 1, by: 2).map { String(UInt16(packed[$0]) << 8 | UInt16(packed[$0 + 1]), radix: 16) }.joined(separator: ":")
+        let groups = stride(from: 0, to: packed.count - 1, by: 2).map { String(UInt16(packed[$0]) << 8 | UInt16(packed[$0 + 1]), radix: 16) }
+        var (start, longest, index) = (0, 0, 0)
+        while index < groups.count {
+            let end = groups[index...].firstIndex { $0 != "0" } ?? groups.count
+            if end - index > longest { (start, longest) = (index, end - index) }
+            index = max(end, index) + 1
+        }
+        guard longest > 1 else { return groups.joined(separator: ":") }
+        return groups[..<start].joined(separator: ":") + "::" + groups[(start + longest)...].joined(separator: ":")
     }
 }

@@ -219,4 +219,56 @@ import Testing
         #expect(try await world.sent(first) == [0xE0, 1, 0x8E])
         #expect(!first.isActive && second.isActive)
     }
+
+    @Test("a packet that has begun and does not go on is cut after its time, whatever the keep-alive; one that is fast enough is not")
+    func stalledPacket() async throws {
+        let world = try await World()
+        let (stalled, trickling, steady, quiet) = (
+            try await world.channel(), try await world.channel(), try await world.channel(), try await world.channel()
+        )
+        for (index, channel) in [stalled, trickling, steady, quiet].enumerated() {
+            try await self.say(Self.connect(5, id: "\(index)"), channel)
+            _ = try await world.sent(channel)
+        }
+        // A PUBLISH of 16,384 bytes to "t".
+        let head: [UInt8] = [0x30, 0x80, 0x80, 0x01, 0, 1, 0x74, 0]
+        for channel in [stalled, trickling, steady] { try await self.say(head, channel) }
+        for second in 1...40 {
+            await world.loop.advanceTime(by: .seconds(1))
+            if trickling.isActive { try await self.say([0], trickling) }
+            if second < 40 { try await self.say([UInt8](repeating: 0, count: 300), steady) }
+            #expect(second > 30 || (stalled.isActive && trickling.isActive), "after \(second) s")
+        }
+        for channel in [stalled, trickling] {
+            #expect(try await world.sent(channel) == [0xE0, 1, 0x8D])
+            #expect(!channel.isActive)
+        }
+        #expect(world.node.metrics.value(.mqttStalledPackets) == 2)
+        #expect(steady.isActive && quiet.isActive)
+        // Whole at last: the keeper looks no more, and the client is there.
+        try await self.say([UInt8](repeating: 0, count: 16_384 - 4 - 39 * 300) + Self.ping, steady)
+        #expect(try await world.sent(steady) == Self.pong)
+        #expect(try await world.loop.executeInContext { world.keepers[world.loop].count } == 0)
+        for _ in 0..<60 { await world.loop.advanceTime(by: .seconds(1)) }
+        #expect(steady.isActive && quiet.isActive)
+    }
+
+    @Test("a connection keeps the terms it came under; a reload is for the next one")
+    func reload() async throws {
+        let world = try await World { $0.packetBytesMax = 2_048 }
+        let old = try await world.channel()
+        try await self.say(Self.connect(5, id: "old"), old)
+        _ = try await world.sent(old)
+        var settings = world.broker.settings
+        settings.packetBytesMax = 1_024
+        world.broker.reload(settings)
+        let new = try await world.channel()
+        try await self.say(Self.connect(5, id: "new"), new)
+        _ = try await world.sent(new)
+        // Only the head of a packet of 1,500 bytes: it is refused by its length or awaited.
+        for channel in [old, new] { try await self.say([0x30, 0xD9, 0x0B], channel) }
+        #expect(try await world.sent(new) == [0xE0, 1, 0x95])
+        #expect(!new.isActive && old.isActive)
+        #expect(world.node.metrics.value(.mqttPacketsTooLarge) == 1)
+    }
 }

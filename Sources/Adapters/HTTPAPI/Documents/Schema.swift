@@ -135,7 +135,7 @@ extension Schema {
                 ])
             ),
             ("Changed", .object([.required("mid"), .required("order"), .required("ts", .time)])),
-            ("Listener", .object([.required("kind"), .required("address"), .required("port", .integer), .required("tls", .boolean)])),
+            ("Listener", .object([.required("kind"), .optional("name"), .required("address"), .required("port", .integer), .required("tls", .boolean)])),
             (
                 "Overview",
                 .object([

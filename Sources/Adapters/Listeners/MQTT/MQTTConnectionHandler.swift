@@ -115,7 +115,13 @@ package final class MQTTConnectionHandler: ChannelDuplexHandler, MQTTOutlet, Kep
         self.phase = .closed
     }
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if case .new = self.phase, let link = self.link, let reason = TLSFailure.reason(error) {
+            self.broker.node.metrics.add(.tlsHandshakesFailed)
+            self.broker.noteFault(link, .notAuthorized, reason)
+        }
+        context.close(promise: nil)
+    }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // A client of MQTT that says no more wants no more either.

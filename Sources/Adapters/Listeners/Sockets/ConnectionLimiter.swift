@@ -101,6 +101,12 @@ package final class ConnectionLimiter: Sendable {
         self.refusals?.note("proxy", reason: reason, address: AddressKey(address))
     }
 
+    /// TLS was not agreed on.
+    package func refuseTLS(_ reason: String, _ address: SocketAddress?) {
+        self.metrics.add(.tlsHandshakesFailed)
+        self.refusals?.note("tls", reason: reason, address: AddressKey(address))
+    }
+
     private func enter(_ channel: any Channel, from address: AddressKey?) -> Bool {
         let now = self.monotonic()
         let refusal = self.state.withLock { state -> Refusal? in

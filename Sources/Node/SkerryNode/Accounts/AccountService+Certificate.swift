@@ -39,7 +39,8 @@ extension AccountService {
         if let loop, !loop.inEventLoop { loop.execute(body) } else { body() }
     }
 
-    /// The device of connections that came in by a certificate. A new password does not end them, a lock does.
+    /// The device of connections that came in by a certificate. A password that its user changes does not end them; an administrator's reset and a
+    /// lock do, as they end everything of a user.
     package static func certificateDevice(of user: UserID) -> DeviceID {
         let password = Self.mqttDevice(of: user).value
         return DeviceID(Bytes16(high: password.high ^ 0x6365_7274_0000_0000, low: password.low))

@@ -2,7 +2,7 @@ package import Account
 
 /// So many at once and so many a second from each address, for what strangers may do: opening connections, CONNECT.
 ///
-/// Bounded: at the bound the addresses whose bucket is full again are forgotten, and if there are none, all of them. A flood from more
+/// Bounded: at the bound the addresses whose bucket is full again are forgotten, and if those are few, all of them. A flood from more
 /// addresses than are remembered is not slowed down by this; the bounds on connections still hold.
 package struct AddressRates: Sendable {
     private var buckets: [AddressKey: TokenBucket] = [:]
@@ -21,7 +21,8 @@ package struct AddressRates: Sendable {
         }
         if self.buckets.count >= self.keysMax {
             self.buckets = self.buckets.filter { !$0.value.isFull(rate, now: now) }
-            if self.buckets.count >= self.keysMax { self.buckets.removeAll(keepingCapacity: true) }
+            // A search that frees little would be made again for the next few.
+            if self.buckets.count > self.keysMax - self.keysMax / 8 { self.buckets.removeAll(keepingCapacity: true) }
         }
         var bucket = TokenBucket(rate, now: now)
         _ = bucket.take(rate, now: now)

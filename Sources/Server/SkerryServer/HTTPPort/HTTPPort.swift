@@ -53,7 +53,9 @@ package final class HTTPPort: Service {
         // HTTP clients may close their side after the request and still read the answer.
         let listener = try await SocketListener.bind(place, group: group, limiter: limiter, tls: tls, allowsHalfClosure: true) { channel, address in
             let isProxied = address != channel.remoteAddress
-            let gate = UpgradeGate(routes: routes, address: isProxied ? address : nil, bounds: settings.gate) { channel in
+            let gate = UpgradeGate(routes: routes, address: isProxied ? address : nil, bounds: settings.gate) {
+                limiter.refuseTLS($0, address)
+            } serveHTTP: { channel in
                 try Self.serve(channel, isProxied ? address : nil, http, keepers[channel.eventLoop], pace, logger)
             }
             try channel.pipeline.syncOperations.addHandler(gate)

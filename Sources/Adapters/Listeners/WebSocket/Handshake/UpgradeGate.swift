@@ -22,6 +22,7 @@ package final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler 
     private let routes: [WebSocketRoute]
     private let address: SocketAddress?
     private let bounds: Bounds
+    private let handshakeFailed: (@Sendable (String) -> Void)?
     private let serveHTTP: @Sendable (any Channel) throws -> Void
     private var received = ByteBuffer()
     private var deadline: Scheduled<Void>?
@@ -29,11 +30,16 @@ package final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler 
 
     /// - Parameters:
     ///   - address: the client's, if that is not the connection's own.
+    ///   - handshakeFailed: hears why TLS failed, if it does.
     ///   - serveHTTP: puts the HTTP handlers behind the gate. What was read so far follows through the pipeline.
-    package init(routes: [WebSocketRoute], address: SocketAddress? = nil, bounds: Bounds = Bounds(), serveHTTP: @escaping @Sendable (any Channel) throws -> Void) {
+    package init(
+        routes: [WebSocketRoute], address: SocketAddress? = nil, bounds: Bounds = Bounds(), handshakeFailed: (@Sendable (String) -> Void)? = nil,
+        serveHTTP: @escaping @Sendable (any Channel) throws -> Void
+    ) {
         self.routes = routes
         self.address = address
         self.bounds = bounds
+        self.handshakeFailed = handshakeFailed
         self.serveHTTP = serveHTTP
     }
 
@@ -72,7 +78,10 @@ package final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler 
         context.fireUserInboundEventTriggered(event)
     }
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let reason = TLSFailure.reason(error) { self.handshakeFailed?(reason) }
+        context.close(promise: nil)
+    }
 
     /// Bytes up to and including the empty line; nil while it has not come. A line that ends with LF alone counts here: what it is worth is
     /// decided by who reads the head.
