@@ -476,7 +476,7 @@ struct BrokerAccessTests {
                 for other in people { await look(other, "hears \(topic)=\(step)") }
             }
         }
-        #expect(world.count(.mqttDenied) > 0 && world.count(.mqttWithheld) > 0 && world.count(.mqttPublishesOut) > 10, "seed \(seed): nothing happened")
+        #expect(world.count(.mqttDenied) + world.count(.mqttWithheld) > 0 && world.count(.mqttPublishesOut) > 10, "seed \(seed): nothing happened")
     }
 
     // MARK: - The chat
