@@ -59,21 +59,43 @@ struct ListenerSettingsTests {
         arguments: [
             ("mqtt.listeners.lan.receive_max = 5", "/etc/box.conf:1: mqtt.listeners.lan.bind is missing; a listener needs it"),
             ("\nmqtt.listeners.lan.bnd = 5", "/etc/box.conf:2: mqtt.listeners.lan.bnd is not a setting; did you mean mqtt.listeners.lan.bind?"),
-            ("mqtt.listeners.My-Lan.bind = 5", "/etc/box.conf:1: mqtt.listeners.My-Lan.bind is not a setting; the name of a listener has 1 to 32 lower-case letters and digits"),
-            ("mqtt.listeners.lan.bind = lan:1", "/etc/box.conf:1: mqtt.listeners.lan.bind must be ADDRESS:PORT, such as 192.168.1.2:1883 or [fd00::2]:1883, or a port alone; it is 'lan:1'"),
-            ("mqtt.listeners.lan.bind = 1884\nmqtt.listeners.lan.receive_max = 0", "/etc/box.conf:2: mqtt.listeners.lan.receive_max must be a whole number from 1 to 65535; it is '0'"),
+            (
+                "mqtt.listeners.My-Lan.bind = 5",
+                "/etc/box.conf:1: mqtt.listeners.My-Lan.bind is not a setting; the name of a listener has 1 to 32 lower-case letters and digits"
+            ),
+            (
+                "mqtt.listeners.lan.bind = lan:1",
+                "/etc/box.conf:1: mqtt.listeners.lan.bind must be ADDRESS:PORT, such as 192.168.1.2:1883 or [fd00::2]:1883, or a port alone; it is 'lan:1'"
+            ),
+            (
+                "mqtt.listeners.lan.bind = 1884\nmqtt.listeners.lan.receive_max = 0",
+                "/etc/box.conf:2: mqtt.listeners.lan.receive_max must be a whole number from 1 to 65535; it is '0'"
+            ),
             ("mqtt.listeners.lan.bind = 1883", "/etc/box.conf:1: mqtt.listeners.lan.bind and mqtt.port are the same place; give each its own"),
-            ("mqtt.listeners.a.bind = 10.0.0.1:99\nmqtt.listeners.b.bind = 10.0.0.1:99", "/etc/box.conf:2: mqtt.listeners.b.bind and mqtt.listeners.a.bind are the same place; give each its own"),
-            ("tls.client_authority = /ca\nmqtt.listeners.a.bind = 99\nmqtt.listeners.a.client_certificates = optional", "/etc/box.conf:3: mqtt.listeners.a.client_certificates needs TLS; set mqtt.listeners.a.tls = true"),
-            ("mqtts.client_certificates = required", "/etc/box.conf:1: mqtts.client_certificates needs tls.client_authority, the file that says whose certificates are good"),
+            (
+                "mqtt.listeners.a.bind = 10.0.0.1:99\nmqtt.listeners.b.bind = 10.0.0.1:99",
+                "/etc/box.conf:2: mqtt.listeners.b.bind and mqtt.listeners.a.bind are the same place; give each its own"
+            ),
+            (
+                "tls.client_authority = /ca\nmqtt.listeners.a.bind = 99\nmqtt.listeners.a.client_certificates = optional",
+                "/etc/box.conf:3: mqtt.listeners.a.client_certificates needs TLS; set mqtt.listeners.a.tls = true"
+            ),
+            (
+                "mqtts.client_certificates = required",
+                "/etc/box.conf:1: mqtts.client_certificates needs tls.client_authority, the file that says whose certificates are good"
+            ),
             ("tls.extra.a.certificate = /a", "/etc/box.conf:1: tls.extra.a.key is missing; a certificate needs it"),
-            ("proxy.trusted = 10.0.0.1/8", "/etc/box.conf:1: proxy.trusted holds '10.0.0.1/8', which is neither an address nor a block of addresses such as 10.0.0.0/8 or fd00::/8; it is '10.0.0.1/8'"),
+            (
+                "proxy.trusted = 10.0.0.1/8",
+                "/etc/box.conf:1: proxy.trusted holds '10.0.0.1/8', which is neither an address nor a block of addresses such as 10.0.0.0/8 or fd00::/8; it is '10.0.0.1/8'"
+            ),
         ])
     func wrong(_ file: String, _ problem: String) { #expect(self.problems(file) == [problem]) }
 
     @Test("a variable of the environment that is near one is none")
     func wrongVariable() {
-        #expect(self.problems("", environment: ["SKERRY_MQTT_LISTENERS_LAN_BND": "1"]).first?.contains("SKERRY_MQTT_LISTENERS_LAN_BND is not a setting") == true)
+        #expect(
+            self.problems("", environment: ["SKERRY_MQTT_LISTENERS_LAN_BND": "1"]).first?.contains("SKERRY_MQTT_LISTENERS_LAN_BND is not a setting") == true)
     }
 
     @Test("places are written as people write them", arguments: ["1884", "10.0.0.1:1884", "[fd00::2]:1884", "[::]:0"])
@@ -94,7 +116,8 @@ struct ListenerSettingsTests {
     @Test("a comparison says which settings differ, and which of them take effect while the box runs")
     func differences() throws {
         let old = try self.load("mqtt.port = 1\nmqtt.receive_max = 5\nmqtt.listeners.lan.bind = 99\nmqtt.listeners.lan.levels_max = 5\nlog.level = info\n")
-        let new = try self.load("mqtt.port = 2\nmqtt.receive_max = 6\nmqtt.listeners.lan.bind = 99\nmqtt.listeners.lan.levels_max = 6\nmqtt.listeners.b.bind = 98\n")
+        let new = try self.load(
+            "mqtt.port = 2\nmqtt.receive_max = 6\nmqtt.listeners.lan.bind = 99\nmqtt.listeners.lan.levels_max = 6\nmqtt.listeners.b.bind = 98\n")
         let differences = old.differences(to: new)
         #expect(Set(differences.filter(\.isLive).map(\.key)) == ["mqtt.receive_max", "mqtt.listeners.lan.levels_max"])
         #expect(Set(differences.filter { !$0.isLive }.map(\.key)) == ["mqtt.port", "mqtt.listeners.b.bind"])

@@ -19,7 +19,9 @@ extension Settings {
             text += "\n"
             for line in Self.wrap(family.text, width: 116) { text += "# \(line)\n" }
             for member in family.members {
-                for (index, line) in Self.wrap("NAME.\(member.key): \(member.text)", width: 112).enumerated() { text += "#   \(index == 0 ? "" : "  ")\(line)\n" }
+                for (index, line) in Self.wrap("NAME.\(member.key): \(member.text)", width: 112).enumerated() {
+                    text += "#   \(index == 0 ? "" : "  ")\(line)\n"
+                }
                 text += "#     (\(member.form))\n"
             }
             for leaf in family.required { text += "#   \(family.prefix)NAME.\(leaf) = …\n" }

@@ -27,24 +27,24 @@ extension Settings {
     ]
 
     private static let listenerPlaces: [Declaration] = [
-            Declaration(key: "bind", form: "ADDRESS:PORT, [ADDRESS]:PORT or PORT", text: "Where it listens. A port alone is on the address of `bind`.") {
-                settings, value throws(InvalidValue) in
-                (settings.draftListener.address, settings.draftListener.port) = try AddressText.place(value)
-            } render: {
-                AddressText.text($0.draftListener.address, $0.draftListener.port)
-            },
-            Declaration(key: "interface", form: "the name of a network interface", text: "Only clients that come by this network interface, such as eth0.") {
-                settings, value throws(InvalidValue) in
-                guard value.utf8.count <= 15, value.utf8.allSatisfy({ 33...126 ~= $0 && $0 != 47 }) else {
-                    throw InvalidValue("must be the name of a network interface, such as eth0")
-                }
-                settings.draftListener.interface = value
-            } render: {
-                $0.draftListener.interface
-            },
-            .flag("tls", \.draftListener.isTLS, "Whether it speaks TLS."),
-            .choice("client_certificates", \.draftListener.clients, "As mqtts.client_certificates."),
-        ]
+        Declaration(key: "bind", form: "ADDRESS:PORT, [ADDRESS]:PORT or PORT", text: "Where it listens. A port alone is on the address of `bind`.") {
+            settings, value throws(InvalidValue) in
+            (settings.draftListener.address, settings.draftListener.port) = try AddressText.place(value)
+        } render: {
+            AddressText.text($0.draftListener.address, $0.draftListener.port)
+        },
+        Declaration(key: "interface", form: "the name of a network interface", text: "Only clients that come by this network interface, such as eth0.") {
+            settings, value throws(InvalidValue) in
+            guard value.utf8.count <= 15, value.utf8.allSatisfy({ 33...126 ~= $0 && $0 != 47 }) else {
+                throw InvalidValue("must be the name of a network interface, such as eth0")
+            }
+            settings.draftListener.interface = value
+        } render: {
+            $0.draftListener.interface
+        },
+        .flag("tls", \.draftListener.isTLS, "Whether it speaks TLS."),
+        .choice("client_certificates", \.draftListener.clients, "As mqtts.client_certificates."),
+    ]
 
     private static let listenerMembers: [Declaration] =
         Self.listenerPlaces

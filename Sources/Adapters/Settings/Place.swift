@@ -11,7 +11,8 @@ extension Settings {
         .number("connections.max", \.limits.connectionsMax, 1...1_000_000, "Open connections of all kinds; more are closed at once.").live(),
         .number("connections.per_address_max", \.limits.connectionsPerAddressMax, 1...1_000_000, "Open connections from one address.").live(),
         .number(
-            "connections.per_address_burst", \.limits.connectBurst, 1...1_000_000, "New connections of all kinds from one address at once; more are closed at once."
+            "connections.per_address_burst", \.limits.connectBurst, 1...1_000_000,
+            "New connections of all kinds from one address at once; more are closed at once."
         ).live(),
         .number(
             "connections.per_address_per_second", \.limits.connectsPerSecond, 1...1_000_000, "New connections from one address each second for long."

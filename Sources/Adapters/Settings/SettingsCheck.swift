@@ -14,7 +14,9 @@ extension Settings {
                 problems.append("\(self.place("\(name).port")): \(name).port and \(other).port are both \(listener.port); give each its own")
             }
         }
-        if listeners.isEmpty && self.listeners.isEmpty { problems.append("http.enabled, https.enabled, mqtt.enabled and mqtts.enabled are all false; enable at least one") }
+        if listeners.isEmpty && self.listeners.isEmpty {
+            problems.append("http.enabled, https.enabled, mqtt.enabled and mqtts.enabled are all false; enable at least one")
+        }
         problems += self.listenerContradictions()
         if self.limits.frameBytesMax < self.limits.textBytesMax + 8_192 {
             problems.append("\(self.place("chat.text_bytes_max")): chat.frame_bytes_max must exceed chat.text_bytes_max by at least 8K")

@@ -9,7 +9,9 @@ package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
         guard let first = parts.first, let packed = IPText.packed(first) else { return nil }
         var length = packed.count * 8
         if let written = parts.dropFirst().first {
-            guard (1...3).contains(written.utf8.count), written.utf8.allSatisfy({ 48...57 ~= $0 }), let number = Int(written), number <= length else { return nil }
+            guard (1...3).contains(written.utf8.count), written.utf8.allSatisfy({ 48...57 ~= $0 }), let number = Int(written), number <= length else {
+                return nil
+            }
             length = number
         }
         self.packed = packed

@@ -89,7 +89,8 @@ struct BoxListeners: Service {
         let web = opened.first { $0.kind == .http && !$0.isTLS } ?? opened.first { $0.kind == .http }
         let bases = web.map { BoxAddresses.bases($0.isTLS ? "https" : "http", $0.address, $0.port) } ?? []
         return BoxListeners(
-            records: opened, webBases: bases, doors: opening.doors, entrances: opening.entrances, limiter: limiter, ports: ports, sockets: sockets, parts: parts)
+            records: opened, webBases: bases, doors: opening.doors, entrances: opening.entrances, limiter: limiter, ports: ports, sockets: sockets, parts: parts
+        )
     }
 
     private static func openHTTP(_ listener: Settings.Listener, isTLS: Bool, _ opening: Opening) async throws -> HTTPPort {

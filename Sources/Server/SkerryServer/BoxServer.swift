@@ -79,7 +79,8 @@ package enum BoxServer {
         logger.notice("ready", metadata: ["box": "\(parts.identity.box)", "version": "\(SkerryVersion.text)", "web": "\(links.bases.first ?? "-")"])
 
         var configuration = ServiceGroupConfiguration(
-            services: [control, listeners, ReloadOnSignal(signals: hangups, reloader: reloader)] as [any Service], gracefulShutdownSignals: [.sigterm, .sigint], logger: ServerLog.quiet)
+            services: [control, listeners, ReloadOnSignal(signals: hangups, reloader: reloader)] as [any Service],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: ServerLog.quiet)
         configuration.maximumGracefulShutdownDuration = .seconds(15)
         try await ServiceGroup(configuration: configuration).run()
         logger.notice("stopped")

@@ -30,7 +30,8 @@ enum SocketOptions {
             var name: (UInt64, UInt64) = (0, 0)
             withUnsafeMutableBytes(of: &name) { $0.copyBytes(from: Array(interface.utf8.prefix(15))) }
             results.append(
-                socket.unsafeSetSocketOption(level: NIOBSDSocket.OptionLevel.socket, name: NIOBSDSocket.Option(rawValue: SO_BINDTODEVICE), value: InterfaceName(bytes: name)))
+                socket.unsafeSetSocketOption(
+                    level: NIOBSDSocket.OptionLevel.socket, name: NIOBSDSocket.Option(rawValue: SO_BINDTODEVICE), value: InterfaceName(bytes: name)))
         }
         #endif
         return EventLoopFuture.andAllSucceed(results, on: channel.eventLoop)

@@ -51,7 +51,8 @@ final class SettingsReloader: Sendable {
         for problem in report.problems { self.logger.error("a setting was not taken", metadata: ["problem": "\(problem)"]) }
         for key in report.waiting { self.logger.warning("this setting takes a restart", metadata: ["key": "\(key)"]) }
         if report.problems.isEmpty {
-            self.logger.notice("settings and certificates read", metadata: ["changed": "\(report.taken.isEmpty ? "nothing" : report.taken.joined(separator: ", "))"])
+            self.logger.notice(
+                "settings and certificates read", metadata: ["changed": "\(report.taken.isEmpty ? "nothing" : report.taken.joined(separator: ", "))"])
         }
         return report
     }
