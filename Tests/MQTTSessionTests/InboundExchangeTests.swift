@@ -46,6 +46,38 @@ struct InboundExchangeTests {
         #expect(exchange.isIdle)
     }
 
+    @Test("[MQTT-4.6.0-3] a client that comes back in the middle of it gets its PUBRECs in the order of its PUBLISH packets there")
+    func orderAfterReconnection() throws {
+        var exchange = Exchange()
+        let (first, second) = (try self.hold(&exchange, 1, "a"), try self.hold(&exchange, 2, "b"))
+        #expect(self.resolve(&exchange, first) == [InboundAck(.pubrec, 1)])
+        exchange.disconnected()
+        // The first is stored and the second still being stored: the answer to the first one's repetition must not come behind.
+        guard case .again(let again) = exchange.publish2(1, "a") else { throw Unexpected() }
+        guard case .underWay = exchange.publish2(2, "b") else { throw Unexpected() }
+        #expect(self.resolve(&exchange, second).isEmpty)
+        #expect(self.resolve(&exchange, again) == [InboundAck(.pubrec, 1), InboundAck(.pubrec, 2)])
+        #expect(exchange.waitingCount == 0)
+    }
+
+    @Test("asking again on one connection after the other leaves nothing behind while the answer is being worked out")
+    func comingAndGoing() throws {
+        var exchange = Exchange()
+        let ticket = try self.hold(&exchange, 1, "a")
+        for _ in 0..<1_000 {
+            exchange.disconnected()
+            for _ in 0..<3 { guard case .underWay = exchange.publish2(1, "a") else { throw Unexpected() } }
+            #expect(exchange.waitingCount == 2)
+        }
+        #expect(self.resolve(&exchange, ticket) == [InboundAck(.pubrec, 1)])
+        #expect(exchange.waitingCount == 0)
+        guard case .forward(_, let release) = exchange.pubrel(1) else { throw Unexpected() }
+        exchange.disconnected()
+        guard case .underWay = exchange.pubrel(1) else { throw Unexpected() }
+        #expect(self.resolve(&exchange, release) == [InboundAck(.pubcomp, 1)])
+        #expect(exchange.isIdle)
+    }
+
     @Test("[MQTT-4.3.3-9] a refused QoS 2 message leaves no state: its identifier is free at once")
     func refused() throws {
         var exchange = Exchange()

@@ -229,6 +229,49 @@ struct OutboundWindowTests {
         #expect(received == received.sorted(), "seed \(seed)")
         #expect(Set(received).count == received.count, "seed \(seed)")
     }
+
+    @Test("the oldest message that is not in flight makes room in memory, and takes up none any more")
+    func dropOldest() {
+        var window = self.window(max: 3)
+        for text in ["a", "b", "c"] { _ = window.append(text, qos: 1, isRetained: false, byteCount: 10) }
+        #expect(self.sendAll(&window, receiveMaximum: 1) == [1])
+        #expect(!window.hasRoom)
+        #expect(window.dropOldest() == 10)
+        #expect(window.hasRoom && window.byteCount == 20)
+        _ = window.append("d", qos: 1, isRetained: false, byteCount: 10)
+        #expect(window.puback(1) == .finished(1))
+        #expect(self.sendAll(&window) == [3, 4])
+        #expect(window.dropOldest() == nil, "all are in flight")
+        #expect(window.puback(4) == .finished(4))
+        #expect(window.puback(3) == .finished(3))
+        #expect(window.isEmpty && window.byteCount == 0)
+    }
+
+    @Test("rows that were dropped on the disk are not sent, whether they are in the window or come with a page that was read before; what was sent stays")
+    func droppedRows() {
+        var window = self.window(durable: true)
+        func row(_ seq: UInt64) -> OutboundEntry<String> { OutboundEntry(seq: seq, message: "\(seq)", qos: 1, isRetained: false, byteCount: 1) }
+        for seq: UInt64 in 1...5 { window.take(row(seq), keeps: true) }
+        #expect(self.sendAll(&window, receiveMaximum: 2) == [1, 2])
+        window.dropped(through: 4)
+        #expect(window.entries.map(\.seq) == [1, 2, 5] && window.byteCount == 3)
+        window.disconnected()
+        let wantsPage = window.wantsPage()
+        #expect(wantsPage)
+        window.load((1...5).map(row), through: 5)
+        #expect(window.entries.map(\.seq) == [1, 2, 5])
+        #expect(self.sendAll(&window) == [1, 2, 5])
+    }
+
+    @Test("[MQTT-4.4.0-1] what was sent goes on; where that is not known QoS 2 does, and QoS 1 does not")
+    func wasSent() {
+        func entry(_ seq: UInt64, _ qos: UInt8) -> OutboundEntry<String> { OutboundEntry(seq: seq, message: "m", qos: qos, isRetained: false) }
+        let certain = OutboundWindow<String>(entriesMax: 8, isDurable: true, after: 5, sent: 3)
+        #expect([1, 3, 4].map { certain.wasSent(entry($0, 1)) } == [true, true, false])
+        let uncertain = OutboundWindow<String>(entriesMax: 8, isDurable: true, after: 5, sent: 3, isSentCertain: false)
+        #expect([1, 3, 4].map { uncertain.wasSent(entry($0, 1)) } == [false, false, false])
+        #expect([1, 3, 4].map { uncertain.wasSent(entry($0, 2)) } == [true, true, false])
+    }
 }
 
 struct Seeded: RandomNumberGenerator {

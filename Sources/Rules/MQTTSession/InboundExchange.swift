@@ -28,6 +28,9 @@ package struct InboundExchange<Message, Answer> {
         var answer: Answer?
         /// The connection it belonged to is gone: it is worked out, and not sent.
         var isMuted = false
+        /// The serial of a muted one that is being worked out: the client asked again on its next connection, and hears it in the order in which it
+        /// asked there.
+        var awaited: UInt64?
     }
 
     /// A QoS 2 message between PUBLISH and PUBCOMP.
@@ -45,6 +48,8 @@ package struct InboundExchange<Message, Answer> {
     private var held: [UInt16: Held] = [:]
     /// QoS 1 messages of this connection that wait for their PUBACK.
     private var pubacks = 0
+    /// Entries of `line` that have `awaited`.
+    private var awaiting = 0
 
     package init() {}
 
@@ -119,9 +124,12 @@ package struct InboundExchange<Message, Answer> {
         guard index < self.line.count, self.line[index].answer == nil else { return }
         self.settle(self.line[index].ack, isFailure: isFailure)
         self.line[index].answer = answer
+        // Whoever asked again stands behind; there is nobody but after a reconnection in the middle of it.
+        if self.awaiting > 0 { for index in self.line.indices where self.line[index].awaited == ticket.serial { self.line[index].answer = answer } }
         while let first = self.line.first, let answer = first.answer {
             self.line.removeFirst()
             self.firstSerial += 1
+            if first.awaited != nil { self.awaiting -= 1 }
             if first.isMuted { continue }
             if first.ack.kind == .puback { self.pubacks -= 1 }
             ready.append((first.ack, answer))
@@ -133,15 +141,23 @@ package struct InboundExchange<Message, Answer> {
 
     /// The connection ended: answers that are still being worked out change the state, but nobody waits for them.
     package mutating func disconnected() {
+        // Who asked again and is gone leaves no place behind, however often it comes and goes.
+        while self.line.last?.awaited != nil {
+            self.line.removeLast()
+            self.awaiting -= 1
+        }
         for index in self.line.indices { self.line[index].isMuted = true }
         // The next connection starts with a whole quota (MQTT 5 §4.9).
         self.pubacks = 0
     }
 
-    /// A client that came back and asks again gets the answer that is being worked out.
+    /// A client that came back and asks again gets the answer that is being worked out: behind those for which it asked before on its connection,
+    /// which may be known already.
     private mutating func unmute(_ ack: InboundAck) {
-        guard let index = self.line.lastIndex(where: { $0.ack == ack }) else { return }
-        self.line[index].isMuted = false
+        guard let index = self.line.lastIndex(where: { $0.ack == ack }), self.line[index].isMuted else { return }
+        let serial = self.line[index].awaited ?? self.firstSerial + UInt64(index)
+        self.line.append(Pending(ack: ack, answer: nil, awaited: serial))
+        self.awaiting += 1
     }
 
     private mutating func settle(_ ack: InboundAck, isFailure: Bool) {

@@ -491,17 +491,20 @@ struct BrokerQueueTests {
 extension BrokerWorld {
     /// Things that are kept in memory for what waits: entries of windows, rows to be removed or noted, messages that wait for the disk.
     func footprint() -> Int {
-        self.box.node.shards.reduce(0) { sum, shard in
-            sum
-                + self.box.loops[shard.index].run {
-                    shard.assumeIsolated { shard in
-                        guard let mqtt = shard.mqtt else { return 0 }
-                        let sessions = mqtt.byKey.values.reduce(0) {
-                            $0 + $1.machine.outbound.entries.count + $1.unremoved.seqs.count + $1.unreleased.count + $1.retained.count
-                        }
-                        return sessions + mqtt.acknowledged.values.reduce(0) { $0 + $1.seqs.count } + mqtt.stalled.count
-                    }
-                }
+        var count = 0
+        for shard in self.box.node.shards {
+            count += self.box.loops[shard.index].run { shard.assumeIsolated { $0.mqtt.map(Self.footprint) ?? 0 } }
         }
+        return count
+    }
+
+    private static func footprint(_ shard: BrokerShard) -> Int {
+        var count = shard.stalled.count
+        for session in shard.byKey.values {
+            count += session.machine.outbound.entries.count
+            count += session.unremoved.seqs.count + session.unreleased.count
+        }
+        for entry in shard.acknowledged.values { count += entry.seqs.count }
+        return count
     }
 }
