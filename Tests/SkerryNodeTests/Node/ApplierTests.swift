@@ -34,7 +34,7 @@ struct ApplierTests {
         func some(_ count: Int) -> Int { Int.random(in: 1...count, using: &random) }
         let (user, conversation, message) = (Sample.user(some(3)), Sample.conversation(some(2)), Sample.message(some(4)))
         let change = MessageChange(target: message, conversation: conversation, by: user)
-        switch some(11) {
+        switch some(12) {
         case 1: return .user(Sample.userEntry(user, name: "n\(some(3))"))
         case 2:
             return .device(
@@ -49,6 +49,11 @@ struct ApplierTests {
         case 6, 7: return .message(MessageEntry(id: message, conversation: conversation, sender: user, cid: "c", content: .text("m\(some(9))"), replyTo: nil))
         case 8: return .edit(change, text: "e\(some(9))")
         case 9: return .recall(change)
+        case 11:
+            return .accessRule(
+                AccessRuleEntry(
+                    id: Sample.accessRule(some(2)), subject: random.chance(50) ? .user(user) : .role(.user), verb: .all, filter: "f\(some(9))",
+                    effect: random.chance(50) ? .allow : .deny, createdBy: nil, createdMilliseconds: UInt64(some(9)), isRemoved: random.chance(30)))
         case 10: return .reaction(change, emoji: ["👍", "\u{e9}", "e\u{301}"].randomElement(using: &random) ?? "x", isOn: random.chance(50))
         default: return .receipt(conversation: conversation, user: user, received: Sample.order(some(50)), read: Sample.order(some(50)))
         }
@@ -63,6 +68,7 @@ struct ApplierTests {
         }
         for number in 1...2 {
             lines.append("\(String(describing: try store.device(Sample.device(number))))")
+            lines.append("\(String(describing: try store.accessRule(Sample.accessRule(number))))")
             lines.append("\(String(describing: try store.conversation(Sample.conversation(number))))")
             lines += try store.memberships(in: Sample.conversation(number)).map { "\($0)" }
             lines += try store.receipts(in: Sample.conversation(number)).map { "\($0)" }
