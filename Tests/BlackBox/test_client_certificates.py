@@ -10,7 +10,9 @@ from harness import MQTTClient, Subscriber, eventually, free_address, mosquitto_
 from harness.certificates import Authority, client_context
 from harness.mqtt import Refused
 from harness.raw import Raw
+from harness.raw_mqtt import connect
 from harness.rest import ok
+from harness.wire import properties
 
 NOT_AUTHORISED = 0x87
 
@@ -169,6 +171,19 @@ def test_the_name_is_taken_from_where_the_setting_says(new_box, authority, namin
         items = box.admin.rest.get("/v1/admin/online").json()["items"]
         assert [item["name"] for item in items if item["client"] == c.client_id] == [ann.name]
     assert refusal(client(box, authority.sign(ann.name, file="cn-" + ann.name))) == NOT_AUTHORISED
+
+
+def test_a_certificate_and_an_authentication_method_are_one_too_many(box, ann):
+    with socket.create_connection(("127.0.0.1", box.port("mqtts")), timeout=20) as plain, client_context(ann.certificate).wrap_socket(plain) as tls:
+        tls.sendall(connect("both", properties=properties(auth_method="SCRAM-SHA-256", auth_data=b"n,,n=ann,r=abc")))
+        answer = tls.recv(1_000)
+        assert answer[0] == 0x20 and answer[3] == 0x8C
+
+
+def test_a_certificate_signs_nobody_in_over_https(box, ann):
+    with socket.create_connection(("127.0.0.1", box.port("https")), timeout=20) as plain, client_context(ann.certificate).wrap_socket(plain) as tls:
+        tls.sendall(b"GET /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert tls.recv(1_000).startswith(b"HTTP/1.1 401")
 
 
 def test_a_plain_port_knows_no_certificates(box, ann):

@@ -32,9 +32,11 @@ import Testing
     @Test(
         "addresses are read as RFC 4291 writes them",
         arguments: [
-            ("1.2.3.4", [1, 2, 3, 4]), ("::", [UInt8](repeating: 0, count: 16)), ("1::", [0, 1] + [UInt8](repeating: 0, count: 14)),
-            ("::ffff:1.2.3.4", [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 1, 2, 3, 4]),
-            ("102:304:506:708:90a:b0c:d0e:f10", Array(1...16)),
-        ] as [(String, [UInt8])])
-    func packed(_ text: String, _ bytes: [UInt8]) { #expect(IPText.packed(text) == bytes) }
+            ("1.2.3.4", "01020304"), ("::", "00000000000000000000000000000000"), ("1::", "00010000000000000000000000000000"),
+            ("::ffff:1.2.3.4", "00000000000000000000ffff01020304"), ("102:304:506:708:90a:b0c:d0e:f10", "0102030405060708090a0b0c0d0e0f10"),
+        ])
+    func packed(_ text: String, _ bytes: String) throws {
+        let packed = try #require(IPText.packed(text))
+        #expect(packed.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() == bytes)
+    }
 }

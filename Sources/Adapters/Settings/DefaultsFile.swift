@@ -6,12 +6,13 @@ extension Settings {
             # Settings of Skerry. Every key is shown with its default; remove the '#' before a key to change it.
             # Lines are `key = value`; comments have a line of their own. An environment variable (SKERRY_HTTP_PORT for http.port)
             # wins over this file, and an option on the command line wins over both. A key or value that is wrong is refused at start.
+            # What is marked "live" is taken while the box runs, by `skerry reload` or SIGHUP; everything else at the next start.
 
             """
         for declaration in Self.declarations {
             text += "\n"
             for line in Self.wrap(declaration.text, width: 116) { text += "# \(line)\n" }
-            text += "# (\(declaration.form))\n"
+            text += "# (\(declaration.form)\(declaration.isLive ? "; live" : ""))\n"
             let value = declaration.render(defaults)
             text += value.isEmpty ? "#\(declaration.key) =\n" : "#\(declaration.key) = \(value)\n"
         }
@@ -22,7 +23,7 @@ extension Settings {
                 for (index, line) in Self.wrap("NAME.\(member.key): \(member.text)", width: 112).enumerated() {
                     text += "#   \(index == 0 ? "" : "  ")\(line)\n"
                 }
-                text += "#     (\(member.form))\n"
+                text += "#     (\(member.form)\(member.isLive ? "; live" : ""))\n"
             }
             for leaf in family.required { text += "#   \(family.prefix)NAME.\(leaf) = …\n" }
         }

@@ -46,19 +46,17 @@ extension Settings {
         .choice("client_certificates", \.draftListener.clients, "As mqtts.client_certificates."),
     ]
 
-    private static let listenerMembers: [Declaration] =
-        Self.listenerPlaces
-        + Self.mqttDeclarations.compactMap { declaration in
-            let leaf = String(declaration.key.dropFirst("mqtt.".count))
-            guard declaration.key.hasPrefix("mqtt."), Self.listenerKeys.contains(leaf) else { return nil }
-            return declaration.renamed(leaf)
-        }
+    private static let listenerLimits: [Declaration] = Self.mqttDeclarations.compactMap { declaration in
+        let leaf = String(declaration.key.dropFirst("mqtt.".count))
+        guard declaration.key.hasPrefix("mqtt."), Self.listenerKeys.contains(leaf) else { return nil }
+        return declaration.renamed(leaf)
+    }
 
     static let listenerFamily = Family(
         prefix: "mqtt.listeners.", noun: "listener",
         text: "More listeners for MQTT, each with a NAME of lower-case letters and digits, and with limits of its own. What a listener does not set is as "
             + "set for mqtt.",
-        members: Settings.listenerMembers, required: ["bind"],
+        members: Settings.listenerPlaces + Settings.listenerLimits, required: ["bind"],
         begin: { settings, name in
             settings.draftListener = MQTTListener()
             settings.draftListener.name = name

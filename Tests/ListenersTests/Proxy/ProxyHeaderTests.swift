@@ -24,6 +24,11 @@ import Testing
         var testDescription: String { self.name }
     }
 
+    /// From 2001:db8::7, port 4, to ::1, port 5.
+    static let version6: [UInt8] = [
+        0x20, 1, 0xD, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 4, 0, 5,
+    ]
+
     static let right: [Case] = [
         Case(name: "TCP4", bytes: Array("PROXY TCP4 192.0.2.7 10.0.0.1 56324 1883\r\n".utf8), address: "192.0.2.7", port: 56_324),
         Case(name: "TCP6", bytes: Array("PROXY TCP6 2001:db8::7 ::1 4 65535\r\n".utf8), address: "2001:db8::7", port: 4),
@@ -38,12 +43,7 @@ import Testing
         Case(
             name: "v2 IPv4 with more behind the addresses", bytes: Self.binary(0x21, 0x11, [192, 0, 2, 7, 10, 0, 0, 1, 0xDC, 4, 7, 0x5B, 4, 0, 1, 9]),
             address: "192.0.2.7", port: 56_324),
-        Case(
-            name: "v2 IPv6",
-            bytes: Self.binary(
-                0x21, 0x21,
-                [0x20, 1, 0xD, 0xB8] + [UInt8](repeating: 0, count: 11) + [7]
-                    + [UInt8](repeating: 0, count: 15) + [1] + [0, 4, 0, 5]), address: "2001:db8::7", port: 4),
+        Case(name: "v2 IPv6", bytes: Self.binary(0x21, 0x21, Self.version6), address: "2001:db8::7", port: 4),
         Case(name: "v2 datagram", bytes: Self.binary(0x21, 0x12, [192, 0, 2, 7, 10, 0, 0, 1, 0, 1, 0, 2]), address: "192.0.2.7", port: 1),
         Case(name: "v2 LOCAL", bytes: Self.binary(0x20, 0x00, []), address: ""),
         Case(name: "v2 LOCAL with addresses that do not count", bytes: Self.binary(0x20, 0x11, [1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9]), address: ""),
