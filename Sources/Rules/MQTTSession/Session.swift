@@ -400,18 +400,19 @@ package struct Session {
     /// Sends what the client's receive maximum and `room` allow. Returns how many PUBLISH packets that were.
     ///
     /// - Parameter mayRead: whether the client may still read a topic; nil: all of them.
-    /// - Parameter claim: asks for a row that was never sent; false: it is being dropped to make room, so it and what follows have to wait for word
-    ///   of that (`dropped`).
+    /// - Parameter claim: asks for a row that was never sent; false: it and what follows have to wait, because it is being dropped to make room
+    ///   (`dropped`), or because it may not be sent before something else is on the disk.
     @discardableResult
     package mutating func pump(
-        now: UInt64, room: Int, mayRead: ((TopicName) -> Bool)? = nil, claim: ((UInt64) -> Bool)? = nil, effects: inout [SessionEffect]
+        now: UInt64, room: Int, mayRead: ((TopicName) -> Bool)? = nil, claim: ((OutboundEntry<ApplicationMessage>) -> Bool)? = nil,
+        effects: inout [SessionEffect]
     ) -> Int {
         guard self.isConnected, let terms = self.connection?.terms else { return 0 }
         let end = self.output.writerIndex + max(0, room)
         var (sent, dropped) = (0, 0)
         while self.output.writerIndex < end, let entry = self.outbound.nextToSend(receiveMaximum: terms.receiveMaximum) {
             let isAgain = entry.seq <= self.outbound.sentSeq
-            if let claim, !isAgain, !claim(entry.seq) { break }
+            if let claim, !isAgain, !claim(entry) { break }
             let delivery = Delivery(
                 qos: MQTTQoS(rawValue: entry.qos) ?? .atLeastOnce, isRetained: entry.isRetained, subscriptionIDs: entry.subscriptionIDs)
             // What expires must not be begun [MQTT-3.3.2-5], and what was begun must be finished [MQTT-4.4.0-1].

@@ -24,6 +24,17 @@ struct BrokerSessionTests {
         #expect(world.count(.mqttTakeOvers) == 1)
     }
 
+    @Test("client ids that look alike but have other bytes are two clients")
+    func clientIDsAreBytes() async throws {
+        let world = try await BrokerWorld.open()
+        let composed = try await world.client("caf\u{E9}")
+        let decomposed = try await world.client("cafe\u{301}")
+        try await composed.subscribe("t", qos: .atMostOnce)
+        try await world.client("p").publish("t", "x")
+        #expect(composed.takeTexts() == ["t=x"] && !composed.isClosed && !decomposed.isClosed)
+        #expect(world.count(.mqttTakeOvers) == 0)
+    }
+
     @Test("clean start throws away what there was [MQTT-3.1.2-4]")
     func cleanStart() async throws {
         let world = try await BrokerWorld.open()

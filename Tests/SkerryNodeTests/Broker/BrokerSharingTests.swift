@@ -199,6 +199,27 @@ struct BrokerSharingTests {
         #expect(await self.drain(away) == ["4", "5", "6"])
     }
 
+    @Test("what a connection leaves goes past a member whose queue is full to the next one")
+    func fullHeir() async throws {
+        let world = try await BrokerWorld.open { $0.queuedMessagesMax = 3 }
+        let publisher = try await world.client("p")
+        let leaving = try await self.member(world, "leaving", receiveMax: 1)
+        try await self.publish(publisher, ["1", "2", "3"])
+        for (id, other) in [("a", "own"), ("b", "none")] {
+            let member = try await self.member(world, id, expiry: 600, loop: 1)
+            try await member.subscribe(other, qos: .atLeastOnce)
+            await member.vanish()
+        }
+        // Two of the three places of one are taken.
+        let own = try await world.client("q")
+        for _ in 1...2 { await own.say(.publish(try MQTTPublish("own", "own", qos: .atLeastOnce, id: 1))) }
+        await leaving.vanish()
+        var got: [String] = []
+        for id in ["a", "b"] { got += await self.drain(try await world.client(id, clean: false, expiry: 600, isPresent: true)) }
+        #expect(Set(got).isSuperset(of: ["1", "2", "3"]))
+        #expect(world.count(.mqttDropped) == 0)
+    }
+
     @Test("with no member left what it had is dropped, and counted")
     func nobodyLeft() async throws {
         let world = try await BrokerWorld.open()

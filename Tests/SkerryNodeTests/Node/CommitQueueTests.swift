@@ -122,9 +122,26 @@ struct CommitQueueTests {
         #expect(try self.inspect { try $0.epochs().map(\.head) } == [1])
     }
 
+    @Test("A database that another program keeps busy refuses its group with unavailable and a time to try again, and goes on")
+    func inUse() throws {
+        let box = self.box()
+        let failure = Mutex<SkerryError?>(nil)
+        box.node.commits.submit(loop: nil, { _ in }, completion: { result in if case .failure(let error) = result { failure.withLock { $0 = error } } })
+        self.put(1, box)
+        self.store.fail(.commit(1, StoreError(.inUse, "busy"), isApplied: false))
+        self.store.step()
+        #expect(self.outcomes["1"] == "unavailable")
+        #expect(failure.withLock { $0 }?.retryAfterSeconds == 1)
+        #expect(box.node.commits.status.failure == nil)
+        self.put(2, box)
+        self.store.step()
+        #expect(self.outcomes["2"] == "ok")
+        #expect(try self.inspect { try $0.epochs().map(\.head) } == [1])
+    }
+
     @Test(
         "A failed commit is final: what waited and what comes is refused, and nothing more is written",
-        arguments: [StoreError.Reason.failed, .corrupt, .closed, .inUse])
+        arguments: [StoreError.Reason.failed, .corrupt, .closed])
     func final(_ reason: StoreError.Reason) throws {
         var limits = Limits()
         limits.commitGroupMax = 2

@@ -48,7 +48,7 @@ final class PublicationJob: CommitJob {
         let appended = try self.queue.append(message, to: self.targets, self.publication.overflow, transaction)
         outcome.refused = appended.refused.count
         outcome.stranded = appended.stranded
-        self.metrics.add(.mqttDropped, appended.refused.count)
+        if self.publication.offer == nil { self.metrics.add(.mqttDropped, appended.refused.count) }
         if let held = self.publication.held { try transaction.removeInbound(session: held.session, packetID: held.packetID) }
         effects.events += appended.events(message)
         self.outcome.withLock { $0 = outcome }

@@ -59,6 +59,11 @@ final class BrokerSession {
     var pageRequest: UInt64 = 0
     /// Writes that found the disk full and are tried again: its own row, rows that were acknowledged, rows whose PUBREC is to be noted.
     var isUnsaved = false
+    /// Writes of its own row: those given to the writer, the last that is on the disk, the last that failed, and the one that tells of the connection.
+    var row: UInt64 = 0
+    var savedRow: UInt64 = 0
+    var failedRow: UInt64 = 0
+    var connectionRow: UInt64 = 0
     var unremoved: (seqs: Set<UInt64>, byteCount: Int) = ([], 0)
     var unreleased: [UInt64] = []
     /// Packet identifiers whose note in the table is not what `cids` says.
@@ -94,8 +99,17 @@ final class BrokerSession {
         if topics.count < RetainedRun.knownMax { topics.insert(topic) }
     }
 
-    /// What `Session.pump` asks before it sends a row for the first time.
-    var claim: ((UInt64) -> Bool)? { self.cursor.map { cursor in { cursor.take($0) } } }
+    /// What `Session.pump` asks before it sends a row for the first time. After a power cut nobody would know that it was sent, unless the disk says
+    /// that a connection was there.
+    var claim: ((OutboundEntry<ApplicationMessage>) -> Bool)? {
+        guard let cursor = self.cursor else { return nil }
+        let (isKnown, isFailed) = (self.savedRow >= self.connectionRow, self.failedRow >= self.connectionRow)
+        return { entry in
+            // While the disk is full all else goes on, so that the queue can drain; only what must not go to somebody else afterwards waits.
+            guard isKnown || (isFailed && (entry.share == nil || entry.qos != 2)) else { return false }
+            return cursor.take(entry.seq)
+        }
+    }
 
     var isDurable: Bool { self.number != 0 }
 
@@ -116,6 +130,20 @@ final class BrokerSession {
 extension BrokerSession: Hashable {
     static func == (left: BrokerSession, right: BrokerSession) -> Bool { left === right }
     func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}
+
+/// A client id as a key: its bytes and not its characters, for ids are never normalised, and the text of the standard library is equal to every
+/// other way of writing it.
+struct ClientKey: Hashable {
+    private let text: String
+
+    init(_ clientID: String) { self.text = clientID }
+
+    static func == (left: ClientKey, right: ClientKey) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+        for byte in self.text.utf8 { hasher.combine(byte) }
+    }
 }
 
 /// The retained messages that one new subscription is owed, read from the store in pages.

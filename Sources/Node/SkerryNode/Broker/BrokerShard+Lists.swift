@@ -96,7 +96,7 @@ extension BrokerShard {
     }
 
     private func listed(_ id: String) -> BrokerSession? {
-        guard let session = self.sessions[id], session.machine.clientID.utf8.elementsEqual(id.utf8), !session.isEnded else { return nil }
+        guard let session = self.sessions[ClientKey(id)], !session.isEnded else { return nil }
         return session
     }
 

@@ -206,6 +206,11 @@ extension BrokerShard {
             case .failure(let error): broker.answer(publication.source, AckAnswer(error, isLost: true))
             case .success(let outcome):
                 for session in outcome.stranded { broker.empty(session: session) }
+                if outcome.refused > 0, let offer = publication.offer {
+                    shard.enter { shard in
+                        shard.mqtt?.perform { [mqtt = shard.mqtt] in mqtt?.chooseAgain(message, offer.filter, offer.tried) }
+                    }
+                }
                 broker.answer(publication.source, Self.answer(publication, receivers, outcome))
             }
         }
@@ -301,16 +306,19 @@ extension BrokerShard {
         guard let choice = self.groups.choose(message.topic, filter, without: tried) else { return self.metrics.add(.mqttDropped) }
         var targets: [QueueTarget] = []
         self.give(message, choice, tried: tried, &targets)
-        if !targets.isEmpty { self.enqueue(message, targets) }
+        // Whose queue is full is passed over; nobody's older message makes room.
+        if !targets.isEmpty { self.enqueue(message, targets, .refuse, offer: (filter, tried.union([choice.member.key]))) }
     }
 
     /// Rows for chosen receivers, with nobody waiting for them.
-    func enqueue(_ message: ApplicationMessage, _ targets: [QueueTarget]) {
+    func enqueue(
+        _ message: ApplicationMessage, _ targets: [QueueTarget], _ overflow: BrokerSettings.Overflow? = nil, offer: (TopicFilter, Set<UInt64>)? = nil
+    ) {
         let bare =
             message.isRetained
             ? ApplicationMessage(
                 topic: message.topic, payload: message.payload, qos: message.qos, expires: message.expires, properties: message.properties) : message
-        let publication = Publication(id: 0, message: bare, source: nil, held: nil, overflow: self.settings.overflow, shards: 0)
+        let publication = Publication(id: 0, message: bare, source: nil, held: nil, overflow: overflow ?? self.settings.overflow, offer: offer, shards: 0)
         self.write(publication, Publication.Receivers(waiting: 0, targets: targets))
     }
 }

@@ -17,14 +17,14 @@ extension BrokerShard {
             let owner = caller.map { SessionOwner.user($0.user) } ?? .anonymous
             let rights = self.rights(owner, name: caller?.name ?? "", role: caller?.role ?? .user, clientID: terms.clientID, link.terms)
             if let refusal = self.refusal(terms, owner, rights, link.terms) { return self.broker.refuse(refusal, terms.version, link) }
-            if let old = self.sessions[terms.clientID] {
+            if let old = self.sessions[ClientKey(terms.clientID)] {
                 guard old.owner == owner else {
                     let refusal = ConnectRefusal(.clientIdentifierNotValid, "This client id belongs to somebody else here.")
                     return self.broker.refuse(refusal, terms.version, link)
                 }
                 self.takeOver(old, isCleanStart: terms.isCleanStart)
             }
-            let isKept = self.sessions[terms.clientID] == nil && terms.expirySeconds > 0
+            let isKept = self.sessions[ClientKey(terms.clientID)] == nil && terms.expirySeconds > 0
             if isKept, !self.broker.counts.enter(owner, self.settings) {
                 self.metrics.add(.mqttSessionsFull)
                 return self.broker.refuse(ConnectRefusal(.quotaExceeded, "Too many sessions are kept for you already."), terms.version, link)
@@ -33,7 +33,7 @@ extension BrokerShard {
                 if isKept { self.broker.counts.leave(owner) }
                 return self.broker.refuse(ConnectRefusal(.quotaExceeded, "You have too many connections."), terms.version, link)
             }
-            let present = self.sessions[terms.clientID]
+            let present = self.sessions[ClientKey(terms.clientID)]
             let session = present ?? self.make(terms, owner, link)
             session.name = caller?.name ?? ""
             session.role = caller?.role ?? .user
@@ -58,6 +58,7 @@ extension BrokerShard {
             session.machine.connect(terms, limits: link.terms.session, isPresent: present != nil, now: self.now, effects: &effects)
             self.run(effects, session)
             self.save(session)
+            session.connectionRow = session.row
             self.noteShared(session, isOnline: true)
             // CONNACK is the first word, whatever the client sent behind its CONNECT.
             link.accepted(by: self.shard, sending: session.machine.takeOutput())
@@ -126,7 +127,7 @@ extension BrokerShard {
     }
 
     private func add(_ session: BrokerSession) {
-        self.sessions[session.machine.clientID] = session
+        self.sessions[ClientKey(session.machine.clientID)] = session
         self.byKey[session.key] = session
         self.index.insert(session)
         self.broker.statistics.add(.sessions, 1)
@@ -219,7 +220,7 @@ extension BrokerShard {
         if session.willDue != nil, let will = session.machine.will { self.publish(will, of: session) }
         self.dying.remove(session)
         for filter in Array(session.machine.subscriptions.keys) { self.remove(filter, session) }
-        if self.sessions[session.machine.clientID] === session { self.sessions[session.machine.clientID] = nil }
+        if self.sessions[ClientKey(session.machine.clientID)] === session { self.sessions[ClientKey(session.machine.clientID)] = nil }
         self.byKey[session.key] = nil
         self.index.remove(session)
         // What the client has, although the disk does not know it yet, is for nobody else.
@@ -241,6 +242,8 @@ extension BrokerShard {
         guard let cursor = session.cursor else { return }
         let (record, queue, key, shard) = (self.record(session), self.broker.queue, session.key, self.shard)
         let home = QueueHome(shard: shard.index, key: key, cursor: cursor)
+        session.row += 1
+        let row = session.row
         self.broker.writes.rows(loop: shard.loop) { store in
             // First, so that it is known to be there even when the disk has no room for its row yet.
             queue.open(session: record.number, home)
@@ -249,6 +252,8 @@ extension BrokerShard {
             shard.assumeIsolated { shard in
                 guard let mqtt = shard.mqtt, let session = mqtt.byKey[key] else { return }
                 if mqtt.isToRetry(result, session) { session.isUnsaved = true }
+                if case .success = result { session.savedRow = max(session.savedRow, row) } else { session.failedRow = max(session.failedRow, row) }
+                if session.link != nil { mqtt.touch(session) }
             }
         }
     }
@@ -365,7 +370,7 @@ extension BrokerShard {
             self.dying.insert(session)
         }
         session.cids = loaded.cids
-        if let old = self.sessions[loaded.record.clientID] {
+        if let old = self.sessions[ClientKey(loaded.record.clientID)] {
             // Its end never reached the disk; the one with the higher number is the client's.
             old.willDue = nil
             self.end(old)

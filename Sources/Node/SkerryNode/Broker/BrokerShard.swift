@@ -15,7 +15,7 @@ package final class BrokerShard {
     let shard: Shard
     /// As in force for the whole box, at hand without a lock.
     var settings: BrokerSettings
-    var sessions: [String: BrokerSession] = [:]
+    var sessions: [ClientKey: BrokerSession] = [:]
     var byKey: [UInt64: BrokerSession] = [:]
     var byLink: [UInt64: BrokerSession] = [:]
     /// `sessions` in the order of lists.

@@ -32,16 +32,20 @@ final class Publication: Sendable {
     let held: (session: Int32, packetID: UInt16)?
     /// What happens where a queue is full.
     let overflow: BrokerSettings.Overflow
+    /// The shared subscription that offers it to one member after the other, and whom it has tried.
+    let offer: (filter: TopicFilter, tried: Set<UInt64>)?
     private let receivers: Mutex<Receivers>
 
     init(
-        id: UInt64, message: ApplicationMessage, source: PublicationSource?, held: (Int32, UInt16)?, overflow: BrokerSettings.Overflow, shards: Int
+        id: UInt64, message: ApplicationMessage, source: PublicationSource?, held: (Int32, UInt16)?, overflow: BrokerSettings.Overflow,
+        offer: (TopicFilter, Set<UInt64>)? = nil, shards: Int
     ) {
         self.id = id
         self.message = message
         self.source = source
         self.held = held
         self.overflow = overflow
+        self.offer = offer
         self.receivers = Mutex(Receivers(waiting: shards))
     }
 
