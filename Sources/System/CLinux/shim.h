@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
@@ -28,6 +29,13 @@ static inline int skerry_allowed_processors(void) {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
     return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 0;
+}
+
+// Whether any user of the machine may put other files in the place of those in a directory. In C, because Swift finds the members of `struct stat`
+// in one module or another, depending on what else a build happens to import.
+static inline int skerry_is_writable_by_anybody(const char *directory) {
+    struct stat status;
+    return stat(directory, &status) == 0 && (status.st_mode & S_IWOTH) != 0;
 }
 
 // Gives memory that is free inside the process back to the system. A password check takes 16 MiB, which glibc would otherwise keep.

@@ -1,3 +1,5 @@
+import CLinux
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -13,8 +15,5 @@ package enum FileModes {
     static func forOwnerOnly() { umask(0o077) }
 
     /// Whether any user of the machine may put other files in the place of those in `directory`.
-    package static func isWritableByAnybody(_ directory: String) -> Bool {
-        var status = stat()
-        return stat(directory, &status) == 0 && status.st_mode & S_IWOTH != 0
-    }
+    package static func isWritableByAnybody(_ directory: String) -> Bool { skerry_is_writable_by_anybody(directory) != 0 }
 }
