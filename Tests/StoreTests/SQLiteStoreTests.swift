@@ -19,6 +19,22 @@ struct SQLiteStoreTests {
         try SQLiteStore(directory: directory.path, limits: Limits()).close()
     }
 
+    @Test("A lock of another program that is held for longer than it is waited for fails one transaction whole, and not the next", .timeLimit(.minutes(1)))
+    func locked() async throws {
+        let directory = TemporaryDirectory()
+        let store = try SQLiteStore(directory: directory.path, limits: Limits())
+        defer { store.close() }
+        let other = try RawDatabase("\(directory.path)/skerry.db")
+        try other.execute("BEGIN IMMEDIATE")
+        var failure: (any Error)?
+        do { try await store.commit { try $0.setMeta("name", [1]) } } catch { failure = error }
+        #expect((failure as? StoreError)?.reason == .inUse)
+        try other.execute("ROLLBACK")
+        #expect(try await store.read { try $0.meta("name") } == nil)
+        try await store.commit { try $0.setMeta("name", [2]) }
+        #expect(try await store.read { try $0.meta("name") } == [2])
+    }
+
     @Test("Reads beyond the limit are refused with busy, at once; those before are answered")
     func busy() async throws {
         var limits = Limits()
