@@ -58,7 +58,7 @@ def test_another_protocol_name_is_closed(open_box, name, version):
 
 
 @statements("MQTT-3.1.2-2", "MQTT311-3.1.2-2")
-@pytest.mark.parametrize("level", [0, 2, 6, 7, 0x84])
+@pytest.mark.parametrize("level", [0, 2, 6, 7, 0x80, 0x82, 0x85, 0x86])
 def test_a_level_that_is_not_spoken_gets_return_code_1_and_is_closed(open_box, level):
     wire = Wire(open_box, 4)
     wire.write(wire.connect_bytes(new_id(), version=level))

@@ -55,7 +55,10 @@ struct PacketMaker {
             connect.will = MQTTWill(topic: try self.topic(), payload: self.bytes(), qos: self.qos(), isRetained: self.flip())
             if self.version == .v5 { connect.will?.properties = try self.messageProperties(isWill: true) }
         }
-        guard self.version == .v5 else { return connect }
+        guard self.version == .v5 else {
+            connect.isBridge = self.flip()
+            return connect
+        }
         if self.flip() { connect.properties.sessionExpiryInterval = self.number() }
         if self.flip() { connect.properties.receiveMaximum = UInt16.random(in: 1...UInt16.max, using: &self.random) }
         if self.flip() { connect.properties.maximumPacketSize = UInt32.random(in: 1...UInt32.max, using: &self.random) }

@@ -15,6 +15,8 @@ package struct ConnectRefusal: Error, Sendable, Hashable {
 /// What a client asked for in CONNECT, cut to what the box allows.
 package struct ConnectTerms: Sendable {
     package let version: MQTTVersion
+    /// Another broker: its subscriptions are No Local and Retain As Published.
+    package let isBridge: Bool
     package let clientID: String
     /// The box chose the client id [MQTT-3.1.3-6].
     package let isAssigned: Bool
@@ -47,6 +49,7 @@ package struct ConnectTerms: Sendable {
         }
         self.authenticationMethod = properties.authenticationMethod
         self.version = connect.version
+        self.isBridge = connect.isBridge
         self.isCleanStart = connect.cleanStart
         self.isAssigned = connect.clientID.isEmpty
         if connect.clientID.isEmpty {

@@ -100,7 +100,7 @@ extension AccountService {
         case .notAllowed(isOwn: true): "There are allow rules for this user, and none of them is about it."
         case .notAllowed(isOwn: false): "There are allow rules for this role, and none of them is about it."
         case .unrestricted: "No rule is about it, and there are no allow rules for this user or their role."
-        case .system: "Administrators read $SYS; allow rules have no say in it."
+        case .system: "Of $SYS administrators read all, and bridges write their state; allow rules have no say in it."
         case .opened(true): "The setting mqtt.anonymous opens it."
         case .opened(false): "The setting mqtt.anonymous does not open it."
         }

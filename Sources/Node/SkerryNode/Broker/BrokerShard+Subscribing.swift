@@ -24,10 +24,14 @@ extension BrokerShard {
     func subscribe(_ packet: MQTTSubscribe, _ session: BrokerSession) {
         if session.isResolving { return session.unresolved.append((.subscribe(packet), session.link)) }
         let id = packet.properties.subscriptionIdentifiers.first ?? 0
+        let isBridge = session.machine.connection?.terms.isBridge ?? false
         var decisions: [SubscriptionDecision] = []
         var asked: [(index: Int, filter: ChatFilter)] = []
         for wanted in packet.subscriptions {
-            var decision = SubscriptionDecision(subscription: ClientSubscription(wanted.filter, wanted.options, id: id))
+            var options = wanted.options
+            // A share has no No Local [MQTT-3.8.3-4].
+            if isBridge { (options.noLocal, options.retainAsPublished) = (!wanted.filter.isShared, true) }
+            var decision = SubscriptionDecision(subscription: ClientSubscription(wanted.filter, options, id: id))
             switch self.check(wanted.filter, session) {
             case .ordinary: break
             case .chat(let filter): asked.append((decisions.count, filter))
@@ -280,7 +284,8 @@ extension BrokerShard {
         }
         if subscription.filter.isShared { return }
         if let interest = decision.interest { return self.startPresence(interest, subscription, session) }
-        if TopicAccess.firstLevel(subscription.filter) == "$SYS" { return self.sendSystem(subscription, session) }
+        // What bridges say of themselves is retained like any message.
+        if TopicAccess.firstLevel(subscription.filter) == "$SYS" { self.sendSystem(subscription, session) }
         var run = RetainedRun(subscription: subscription)
         run.known = heard
         for (topic, pending) in self.pendingRetained where subscription.filter.matches(topic) && !heard.contains(topic) {

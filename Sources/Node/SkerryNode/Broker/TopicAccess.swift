@@ -7,7 +7,9 @@ enum TopicKind: Sendable {
     case ordinary
     /// `v1/…`: the chat. Nil when it is none that can be published to.
     case chat(ChatTopic?)
-    /// `$SYS/…` and `$share/…`: never a client's to publish.
+    /// `$SYS/broker/connection/{name}/state`: where a bridge of Mosquitto says whether it is there, and what its will is about.
+    case bridge
+    /// `$SYS/…` else and `$share/…`: never a client's to publish.
     case system
     /// `fed/…`: between boxes.
     case federation
@@ -19,10 +21,18 @@ enum TopicKind: Sendable {
         } else if text == "fed" || text.utf8.starts(with: "fed/".utf8) {
             self = .federation
         } else if Self.isSystem(text) {
-            self = .system
+            self = Self.isBridge(text) ? .bridge : .system
         } else {
             self = .ordinary
         }
+    }
+
+    private static func isBridge(_ text: String) -> Bool {
+        let (head, tail) = ("$SYS/broker/connection/".utf8, "/state".utf8)
+        let bytes = text.utf8
+        guard bytes.starts(with: head), bytes.count >= head.count + tail.count else { return false }
+        let name = bytes.dropFirst(head.count).dropLast(tail.count)
+        return bytes.suffix(tail.count).elementsEqual(tail) && !name.contains(UInt8(ascii: "/"))
     }
 
     static func isSystem(_ text: String) -> Bool {
@@ -54,7 +64,7 @@ package struct TopicAccess: Sendable {
     /// Why a client may not publish to a topic; nil when it may.
     static func refusalToPublish(_ topic: TopicName, isSignedIn: Bool, _ rights: TopicRights?) -> String? {
         switch TopicKind(topic) {
-        case .ordinary: break
+        case .ordinary, .bridge: break
         case .chat(let chat):
             if !isSignedIn { return Self.chatNeedsAccount }
             if chat == nil { return "This is no topic of the chat that can be published to." }

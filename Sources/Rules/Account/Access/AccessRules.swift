@@ -80,7 +80,7 @@ package struct AccessRules: Sendable {
         case notAllowed(isOwn: Bool)
         /// No allow rule holds for this client, so everything is allowed that is not denied.
         case unrestricted
-        /// Allow rules have no say in who reads `$SYS`.
+        /// Allow rules have no say in who reads `$SYS`, nor in what bridges publish there.
         case system
         /// The setting `mqtt.anonymous` decides.
         case opened(Bool)
@@ -89,8 +89,7 @@ package struct AccessRules: Sendable {
     /// What decides about publishing to, or reading from, one topic. Always agrees with `rights`.
     package func ground(of client: Client, _ verb: AccessVerb, _ topic: TopicName, opened: [TopicFilter]) -> Ground {
         let isAbout: (AccessVerb) -> Bool = { verb == .publish ? $0.coversPublish : $0.coversSubscribe }
-        let isSystem = verb != .publish && TopicRights.isSystem(topic.text)
-        return self.ground(of: client, isAbout, opened, isSystem) { $0.contains { $0.matches(topic) } }
+        return self.ground(of: client, isAbout, opened, TopicRights.isSystem(topic.text)) { $0.contains { $0.matches(topic) } }
     }
 
     /// What decides about subscribing to a filter. A filter that several rules cover only together names the first of those that have a part in it.

@@ -35,7 +35,11 @@ package final class TopicRights: Sendable {
     /// is kept for it is judged then.
     package var keepingAll: TopicRights { TopicRights(publish: self.publish, subscribe: Side(denied: self.subscribe.denied, allowed: nil)) }
 
-    package func mayPublish(_ topic: TopicName) -> Bool { self.publish.permits(topic) }
+    /// Whether the client may publish to the topic. What there is for clients under `$SYS` is opened by the box, not by rules; they can only deny it.
+    package func mayPublish(_ topic: TopicName) -> Bool {
+        if Self.isSystem(topic.text) { return !self.publish.denied.contains { $0.matches(topic) } }
+        return self.publish.permits(topic)
+    }
 
     /// Whether a message of this topic may go to the client. `$SYS` is opened by the role, not by rules; they can only deny it.
     package func mayRead(_ topic: TopicName) -> Bool {

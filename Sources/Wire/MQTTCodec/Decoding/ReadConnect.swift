@@ -5,12 +5,13 @@ import SkerryModel
 extension PacketReader {
     /// MQTT 5 §3.1. `learned` is set as soon as the level is known, so that even a refusal is written in the client's version.
     mutating func connect(learned: inout MQTTVersion?) throws(MQTTDecodeError) -> MQTTConnect {
-        let version = try self.protocolVersion()
+        let (version, isBridge) = try self.protocolVersion()
         learned = version
         let flags = try self.byte()
         try self.checkConnectFlags(flags, version)
         let keepAlive = try self.twoBytes()
         var connect = MQTTConnect(version: version, clientID: "", cleanStart: flags & 0x02 != 0, keepAliveSeconds: keepAlive)
+        connect.isBridge = isBridge
         if version == .v5 {
             connect.properties = try self.properties(.connect)
             try self.requireMethodForData(connect.properties)
@@ -24,16 +25,18 @@ extension PacketReader {
         return connect
     }
 
-    private mutating func protocolVersion() throws(MQTTDecodeError) -> MQTTVersion {
+    private mutating func protocolVersion() throws(MQTTDecodeError) -> (MQTTVersion, isBridge: Bool) {
         let name = try self.text()
         let place = self.offset
         let level = try self.byte()
-        guard let version = MQTTVersion(rawValue: level) else {
+        // COMPAT Mosquitto: 0x83 and 0x84 are bridges of 3.1 and 3.1.1; in version 5 a bridge has subscription options for that.
+        let isBridge = level & 0x80 != 0
+        guard let version = MQTTVersion(rawValue: level & 0x7F), !isBridge || version != .v5 else {
             throw MQTTDecodeError(.unsupportedProtocolVersion, .protocolLevel, in: .connect, at: place)
         }
         // "MQIsdp" goes with level 3 and "MQTT" with the others [MQTT-3.1.2-1], [MQTT-3.1.2-2].
         guard version.protocolName == name else { throw MQTTDecodeError(.unsupportedProtocolVersion, .protocolName, in: .connect, at: place) }
-        return version
+        return (version, isBridge)
     }
 
     private func checkConnectFlags(_ flags: UInt8, _ version: MQTTVersion) throws(MQTTDecodeError) {

@@ -126,7 +126,8 @@ struct PacketWriter {
         // The packet says its version; a caller that mixes them up would send what its own decoder cannot read.
         guard connect.version == self.version else { return self.isSendable = false }
         self.text(self.version.protocolName)
-        self.byte(self.version.rawValue)
+        if self.version == .v5, connect.isBridge { self.isSendable = false }
+        self.byte(self.version.rawValue | (connect.isBridge ? 0x80 : 0))
         var flags: UInt8 = connect.cleanStart ? 0x02 : 0
         if let will = connect.will { flags |= 0x04 | will.qos.rawValue << 3 | (will.isRetained ? 0x20 : 0) }
         if connect.password != nil { flags |= 0x40 }

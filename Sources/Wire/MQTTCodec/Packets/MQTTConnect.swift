@@ -23,6 +23,9 @@ package struct MQTTWill: Sendable, Hashable {
 /// CONNECT (MQTT 5 §3.1).
 package struct MQTTConnect: Sendable, Hashable, CustomStringConvertible {
     package var version: MQTTVersion
+    /// The client is another broker, which says so with the high bit of the level: a habit of Mosquitto's bridges before version 5. Its
+    /// subscriptions are meant as No Local and Retain As Published, which SUBSCRIBE cannot say there.
+    package var isBridge = false
     /// May be empty; whether that is allowed is the session's to say [MQTT-3.1.3-8].
     package var clientID: String
     /// Clean Start of version 5, Clean Session before.
