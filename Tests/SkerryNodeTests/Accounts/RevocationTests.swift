@@ -107,9 +107,14 @@ import Testing
         let gate = DispatchSemaphore(value: 0)
         self.world.loop.execute { gate.wait() }
         self.world.accounts.authenticate(token: bob.token.text, address: self.world.home, loop: self.world.loop, completion: sink)
-        try await self.world.accounts.logout(caller)
+        async let isOut: Void = self.world.accounts.logout(caller)
+        while await self.world.code({ _ = try await self.world.accounts.authenticate(token: bob.token.text, address: self.world.home) }) == nil {
+            await Task.yield()
+        }
         #expect(answers.withLock(\.count) == 0)
         gate.signal()
+        // It returns when the loop has heard of it, and so after the authentication.
+        try await isOut
         await self.world.loop.run()
         let codes = answers.withLock { $0.map { result -> ErrorCode? in if case .failure(let error) = result { error.code } else { nil } } }
         #expect(codes == [ErrorCode.unauthenticated])

@@ -131,24 +131,34 @@ extension AccountService {
 
     // MARK: Deciding
 
-    /// One decision: facts, rule, entries, in one job of the commit queue. What it ends is forgotten and told after the commit.
+    /// One decision: facts, rule, entries, in one job of the commit queue. What it ends is forgotten and told after the commit, and every shard
+    /// has heard of it when this returns: whoever is told that a right was taken away may rely on it.
     func decide<Value: Sendable>(
         _ work: @escaping @Sendable (inout LogTransaction, inout [Ending]) throws -> Value
     ) async throws(SkerryError) -> Value {
-        let result: Result<(Value, [Ending]), SkerryError> = await withCheckedContinuation { continuation in
+        let result: Result<Decision<Value>, SkerryError> = await withCheckedContinuation { continuation in
             let isQueued = self.node.commits.submit(loop: nil) { log in
                 var endings: [Ending] = []
                 let value = try work(&log, &endings)
                 for ending in endings { if let reason = ending.reason { log.events.append(.endSessions(ending.user, ending.device, reason)) } }
-                return (value, endings)
-            } completion: { (result: Result<(Value, [Ending]), SkerryError>) in
+                return Decision(value: value, endings: endings, isToHear: !log.events.isEmpty)
+            } completion: { (result: Result<Decision<Value>, SkerryError>) in
                 // On the writer's thread, before the queue publishes the events of this commit.
-                if case .success(let (_, endings)) = result { self.ended(endings) }
+                if case .success(let decision) = result { self.ended(decision.endings) }
                 continuation.resume(returning: result)
             }
             if !isQueued { continuation.resume(returning: .failure(CommitQueue.busy)) }
         }
-        return try result.get().0
+        let decision = try result.get()
+        if decision.isToHear { await self.node.heard() }
+        return decision.value
+    }
+
+    private struct Decision<Value: Sendable>: Sendable {
+        var value: Value
+        var endings: [Ending]
+        /// Whether shards are told of it.
+        var isToHear: Bool
     }
 
     func read<Value: Sendable>(_ work: @escaping @Sendable (any StoreReading) throws -> Value) async throws(SkerryError) -> Value {

@@ -41,6 +41,16 @@ package final class Node: Sendable {
         return self.shards[Int(hash % UInt64(self.shards.count))]
     }
 
+    /// Returns when every shard has heard the events of all commits that were answered before.
+    func heard() async {
+        // Answers go out before events; the writer takes the next job when both are on their way.
+        await withCheckedContinuation { continuation in
+            let isQueued = self.commits.submit(loop: nil, { _ in }, completion: { (_: Result<Void, SkerryError>) in continuation.resume() })
+            if !isQueued { continuation.resume() }
+        }
+        for shard in self.shards { await shard.passed() }
+    }
+
     /// Tells every shard, one hop each.
     package func publish(_ events: [NodeEvent]) { Self.publish(events, to: self.shards) }
 
