@@ -1,5 +1,6 @@
 """Sockets on which anything can be said, right or wrong."""
 
+import errno
 import os
 import socket
 import ssl
@@ -65,7 +66,12 @@ class Raw:
         return True
 
     def half_close(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            # The box has closed it already.
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def close(self) -> None:
         self.socket.close()
