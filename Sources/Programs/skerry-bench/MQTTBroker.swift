@@ -88,7 +88,8 @@ final class Mosquitto: MQTTBroker {
         while !FreePort.isServed(self.mqttPort) {
             guard !process.hasEnded, Clock.nanoseconds() < deadline else {
                 throw BenchError(
-                    "\(self.path) does not start (Debian package mosquitto; --mosquitto '' measures without): \(ProcFile.text(self.directory + "/log").suffix(500))")
+                    "\(self.path) does not start (Debian package mosquitto; --mosquitto '' measures without): \(ProcFile.text(self.directory + "/log").suffix(500))"
+                )
             }
             Clock.sleep(milliseconds: 5)
         }

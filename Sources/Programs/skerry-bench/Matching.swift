@@ -41,7 +41,8 @@ enum Matching {
                 times.append(Double(Clock.threadNanoseconds() - began) / 1e3 / Double(topics.count))
             }
             report.add(
-                "routing table of \(Report.number(Double(count), digits: 0)) subscriptions, \(Self.matches) matches", runs: [Array(times.dropFirst())], "µs/match")
+                "routing table of \(Report.number(Double(count), digits: 0)) subscriptions, \(Self.matches) matches", runs: [Array(times.dropFirst())],
+                "µs/match")
         }
     }
 

@@ -7,7 +7,8 @@ struct Options: ParsableArguments {
     @Option(help: "Seconds of one run. (default: 3; of an MQTT run 1)") var seconds: Int?
     @Option(help: "Runs of which the median is told.") var runs = 5
     @Flag(help: "One short run of everything, to see that it works: no figure to quote.") var quick = false
-    @Option(help: ArgumentHelp("A setting of the box that is not its default; the report names it. May be repeated.", valueName: "key=value")) var set: [String] = []
+    @Option(help: ArgumentHelp("A setting of the box that is not its default; the report names it. May be repeated.", valueName: "key=value")) var set:
+        [String] = []
     @Flag(help: "Print JSON instead of a table.") var json = false
 
     func measure() throws -> Measure {
@@ -19,7 +20,8 @@ struct Options: ParsableArguments {
         Machine.raiseOpenFiles()
         // Looked for here and not in PATH, as the check above did.
         return Measure(
-            skerry: self.skerry.contains("/") ? self.skerry : "./" + self.skerry, directory: self.directory, seconds: self.quick ? 1 : self.seconds ?? 3, runs: self.quick ? 1 : self.runs, isQuick: self.quick,
+            skerry: self.skerry.contains("/") ? self.skerry : "./" + self.skerry, directory: self.directory, seconds: self.quick ? 1 : self.seconds ?? 3,
+            runs: self.quick ? 1 : self.runs, isQuick: self.quick,
             mqttSeconds: self.quick ? 1 : self.seconds ?? 1, settings: self.set)
     }
 }

@@ -59,7 +59,8 @@ struct Report {
         let header = ["figure", "skerry", "range", "unit", "mosquitto", "range", "ratio", "wanted"]
         let cells = self.rows.map { row in
             [
-                row.name, Self.number(row.value), Self.text(row.range), row.unit, row.beside.map(Self.number) ?? "", Self.text(row.besideRange), row.beside.map { Self.number($0 == 0 ? .nan : row.value / $0, digits: 2) } ?? "",
+                row.name, Self.number(row.value), Self.text(row.range), row.unit, row.beside.map(Self.number) ?? "", Self.text(row.besideRange),
+                row.beside.map { Self.number($0 == 0 ? .nan : row.value / $0, digits: 2) } ?? "",
                 row.target ?? "",
             ]
         }
