@@ -323,6 +323,68 @@ def test_a_client_that_sends_more_than_the_announced_receive_maximum_is_closed_w
     wire.closed_with(0x93)
 
 
+@statements("MQTT-4.9.0-1")
+def test_what_an_earlier_connection_began_is_not_in_the_quota_of_the_next(new_box, topic):
+    box = new_box("--mqtt-anonymous", "#", config="mqtt.receive_max = 3")
+    id = new_id()
+    for restarts in (False, True):
+        wire = Wire(box)
+        wire.connect(id, clean=False, expiry=600)
+        for n in (1, 2, 3):
+            wire.send_publish(topic, "half", qos=2, id=n)
+            wire.expect("PUBREC", n)
+        wire.drop()
+        if restarts:
+            box.restart()
+        wire = Wire(box)
+        assert wire.connect(id, clean=False, expiry=600).present
+        for n in (4, 5, 6):
+            wire.send_publish(topic, "new", qos=2, id=n)
+            wire.expect("PUBREC", n)
+        for n in range(1, 7):
+            wire.ack("PUBREL", n)
+            assert wire.expect("PUBCOMP", n).reason == 0
+        wire.disconnect()
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_session_that_was_closed_with_0x93_is_served_on_its_next_connection(new_box, topic, qos):
+    box = new_box("--mqtt-anonymous", "#", config="mqtt.receive_max = 2")
+    wire, id = Wire(box), new_id()
+    wire.connect(id, clean=False, expiry=600)
+    for n in (1, 2, 3):
+        wire.send_publish(topic, "held", qos=2, id=n)
+    wire.closed_with(0x93)
+    wire = Wire(box)
+    assert wire.connect(id, clean=False, expiry=600).present
+    for n in (1, 2):
+        wire.ack("PUBREL", n)
+        assert wire.expect("PUBCOMP", n).reason == 0
+    assert wire.publish(topic, "the one too many, again", qos=qos, id=3).reason in (0, 0x10)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_a_client_of_3_1_1_does_not_release_is_bounded(new_box, topic, kept):
+    """It was told no maximum: it is closed when what waits for its PUBREL is more than may wait for a client, and goes on with its PUBRELs."""
+    box = new_box("--mqtt-anonymous", "#", config="mqtt.receive_max = 4\nmqtt.queued_bytes_max = 64K")
+    wire, id, size = Wire(box, 4), new_id(), 10_000
+    wire.connect(id, clean=not kept)
+    for n in range(1, 8):
+        wire.send_publish(topic, b"x" * size, qos=2, id=n)
+        wire.expect("PUBREC", n)
+    wire.send_publish(topic, b"x" * size, qos=2, id=8)
+    wire.closed_with(None)
+    assert "\nskerry_mqtt_receive_maximum_exceeded_total 1\n" in box.admin.rest.get("/metrics").text
+    if not kept:
+        return
+    wire = Wire(box, 4)
+    wire.connect(id, clean=False)
+    for n in range(1, 8):
+        wire.ack("PUBREL", n)
+        wire.expect("PUBCOMP", n)
+    wire.publish(topic, b"x" * size, qos=2, id=8)
+
+
 @statements("MQTT-3.3.4-8", "MQTT-4.9.0-3")
 def test_a_client_at_its_receive_maximum_is_still_served(new_box, topic):
     box = new_box("--mqtt-anonymous", "#", config="mqtt.receive_max = 2")

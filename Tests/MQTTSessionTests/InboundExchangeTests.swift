@@ -131,8 +131,9 @@ struct InboundExchangeTests {
     func restore() throws {
         var exchange = Exchange()
         exchange.restore(9, "m")
-        #expect(exchange.openCount == 1)
+        #expect(exchange.openCount == 0 && exchange.heldCount == 1)
         guard case .again = exchange.publish2(9, "m") else { throw Unexpected() }
+        #expect(exchange.openCount == 1 && exchange.heldCount == 1)
         guard case .forward("m", _) = exchange.pubrel(9) else { throw Unexpected() }
     }
 }

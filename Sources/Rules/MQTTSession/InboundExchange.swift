@@ -43,9 +43,18 @@ package struct InboundExchange<Message, Answer> {
         case releasing(Message)
     }
 
+    private struct Exchange {
+        var state: Held
+        let byteCount: Int
+        /// It was begun on an earlier connection, and its PUBLISH did not come again on this one.
+        var isCarried = false
+    }
+
     private var line = Deque<Pending>()
     private var firstSerial: UInt64 = 1
-    private var held: [UInt16: Held] = [:]
+    private var held: [UInt16: Exchange] = [:]
+    /// Entries of `held` that are carried.
+    private var carriedCount = 0
     /// QoS 1 messages of this connection that wait for their PUBACK.
     private var pubacks = 0
     /// Entries of `line` that have `awaited`.
@@ -53,8 +62,12 @@ package struct InboundExchange<Message, Answer> {
 
     package init() {}
 
-    /// QoS 1 and 2 messages that are not finished, as the client's send quota counts them (MQTT 5 §4.9).
-    package var openCount: Int { self.pubacks + self.held.count }
+    /// QoS 1 and 2 messages that are not finished, as the client's send quota counts them: what was begun on an earlier connection is not in it
+    /// (MQTT 5 §4.9).
+    package var openCount: Int { self.pubacks + self.held.count - self.carriedCount }
+    /// QoS 2 messages that are not finished, on whatever connection they were begun, and their bytes.
+    package var heldCount: Int { self.held.count }
+    package private(set) var heldBytes = 0
     /// Acknowledgements that wait for something.
     package var waitingCount: Int { self.line.count }
     package var isIdle: Bool { self.line.isEmpty && self.held.isEmpty }
@@ -77,15 +90,19 @@ package struct InboundExchange<Message, Answer> {
     }
 
     /// A QoS 2 PUBLISH [MQTT-4.3.3-10]: a second one with the identifier of an open exchange is the same message.
-    package mutating func publish2(_ packetID: UInt16, _ message: Message) -> Publish2 {
-        switch self.held[packetID] {
+    package mutating func publish2(_ packetID: UInt16, _ message: Message, byteCount: Int = 0) -> Publish2 {
+        if self.held[packetID]?.isCarried == true {
+            self.held[packetID]?.isCarried = false
+            self.carriedCount -= 1
+        }
+        switch self.held[packetID]?.state {
         case .storing:
             self.unmute(InboundAck(.pubrec, packetID))
             return .underWay
         case .releasing: return .underWay
         case .stored: return .again(self.enqueue(InboundAck(.pubrec, packetID)))
         case nil:
-            self.held[packetID] = .storing(message)
+            self.keep(packetID, .storing(message), byteCount)
             return .hold(self.enqueue(InboundAck(.pubrec, packetID)))
         }
     }
@@ -101,9 +118,9 @@ package struct InboundExchange<Message, Answer> {
 
     /// A PUBREL: the message is forwarded now, so it can never be forwarded twice.
     package mutating func pubrel(_ packetID: UInt16) -> Release {
-        switch self.held[packetID] {
+        switch self.held[packetID]?.state {
         case .stored(let message), .storing(let message):
-            self.held[packetID] = .releasing(message)
+            self.held[packetID]?.state = .releasing(message)
             return .forward(message, self.enqueue(InboundAck(.pubcomp, packetID)))
         case .releasing:
             self.unmute(InboundAck(.pubcomp, packetID))
@@ -137,7 +154,12 @@ package struct InboundExchange<Message, Answer> {
     }
 
     /// Takes back what was half received before a restart or reconnection.
-    package mutating func restore(_ packetID: UInt16, _ message: Message) { self.held[packetID] = .stored(message) }
+    package mutating func restore(_ packetID: UInt16, _ message: Message, byteCount: Int = 0) {
+        self.forget(packetID)
+        self.keep(packetID, .stored(message), byteCount)
+        self.held[packetID]?.isCarried = true
+        self.carriedCount += 1
+    }
 
     /// The connection ended: answers that are still being worked out change the state, but nobody waits for them.
     package mutating func disconnected() {
@@ -149,6 +171,19 @@ package struct InboundExchange<Message, Answer> {
         for index in self.line.indices { self.line[index].isMuted = true }
         // The next connection starts with a whole quota (MQTT 5 §4.9).
         self.pubacks = 0
+        for packetID in self.held.keys { self.held[packetID]?.isCarried = true }
+        self.carriedCount = self.held.count
+    }
+
+    private mutating func keep(_ packetID: UInt16, _ state: Held, _ byteCount: Int) {
+        self.held[packetID] = Exchange(state: state, byteCount: byteCount)
+        self.heldBytes += byteCount
+    }
+
+    private mutating func forget(_ packetID: UInt16) {
+        guard let exchange = self.held.removeValue(forKey: packetID) else { return }
+        self.heldBytes -= exchange.byteCount
+        if exchange.isCarried { self.carriedCount -= 1 }
     }
 
     /// A client that came back and asks again gets the answer that is being worked out: behind those for which it asked before on its connection,
@@ -165,15 +200,15 @@ package struct InboundExchange<Message, Answer> {
         case .puback: break
         case .pubrec:
             if isFailure {
-                self.held[ack.packetID] = nil
-            } else if case .storing(let message) = self.held[ack.packetID] {
-                self.held[ack.packetID] = .stored(message)
+                self.forget(ack.packetID)
+            } else if case .storing(let message) = self.held[ack.packetID]?.state {
+                self.held[ack.packetID]?.state = .stored(message)
             }
         case .pubcomp:
-            if isFailure, case .releasing(let message) = self.held[ack.packetID] {
-                self.held[ack.packetID] = .stored(message)
+            if isFailure, case .releasing(let message) = self.held[ack.packetID]?.state {
+                self.held[ack.packetID]?.state = .stored(message)
             } else {
-                self.held[ack.packetID] = nil
+                self.forget(ack.packetID)
             }
         }
     }

@@ -72,7 +72,9 @@ package struct Session {
     }
 
     /// Takes back a QoS 2 message that was half received before a restart.
-    package mutating func restore(_ packetID: UInt16, _ message: ApplicationMessage) { self.inbound.restore(packetID, message) }
+    package mutating func restore(_ packetID: UInt16, _ message: ApplicationMessage) {
+        self.inbound.restore(packetID, message, byteCount: message.byteCount)
+    }
 
     // MARK: - Connection
 
@@ -192,11 +194,14 @@ package struct Session {
             effects.append(
                 .publish(message, exchange: PublishExchange(packetID: publish.packetID, ticket: ticket, isDuplicate: publish.isDuplicate)))
         case .exactlyOnce:
-            switch self.inbound.publish2(publish.packetID, message) {
+            // Before it has a place in the line: nobody would ever answer it there.
+            guard self.inbound.isOpen(publish.packetID) || (self.hasReceiveRoom && !self.holdsTooMuch) else {
+                return self.close(.receiveMaximumExceeded, effects: &effects)
+            }
+            switch self.inbound.publish2(publish.packetID, message, byteCount: message.byteCount) {
             case .underWay: break
             case .again(let ticket): self.resolve(ticket, .success, effects: &effects)
             case .hold(let ticket):
-                guard self.inbound.openCount <= self.receiveMax else { return self.close(.receiveMaximumExceeded, effects: &effects) }
                 if isFormatWrong { return self.resolve(ticket, Self.formatInvalid, effects: &effects) }
                 effects.append(
                     .hold(message, exchange: PublishExchange(packetID: publish.packetID, ticket: ticket, isDuplicate: publish.isDuplicate)))
@@ -209,6 +214,11 @@ package struct Session {
     /// Only version 5 clients were told a maximum [MQTT-3.3.4-9]; earlier ones are slowed down by not reading.
     private var receiveMax: Int { self.version == .v5 ? self.limits.receiveMax : .max }
     private var hasReceiveRoom: Bool { self.inbound.openCount < self.receiveMax }
+    /// What waits for PUBREL is kept here, so that it is bounded for clients as well that know no maximum, and over connections. Nobody is closed who
+    /// keeps to the maximum.
+    private var holdsTooMuch: Bool {
+        self.inbound.heldCount >= self.limits.receiveMax && self.inbound.heldBytes > self.limits.queuedBytesMax
+    }
 
     private mutating func pubrel(_ ack: MQTTAck, _ effects: inout [SessionEffect]) {
         switch self.inbound.pubrel(ack.packetID) {

@@ -13,7 +13,8 @@ package struct SessionLimits: Sendable, Hashable {
     package var levelsMax = 200
     /// Subscriptions of one client; more are refused with 0x97.
     package var subscriptionsMax = 1_000
-    /// Messages and bytes that wait for one client; beyond, new ones are dropped.
+    /// Messages and bytes that wait for one client; beyond, new ones are dropped. So many bytes may wait for the PUBREL of a client as well when it
+    /// has more than `receiveMax` QoS 2 messages open; then it is closed.
     package var queuedMessagesMax = 10_000
     package var queuedBytesMax = 16 << 20
     /// Messages of a durable session's queue that are held in memory; the rest is read from the disk in pages.
