@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from harness import Box
+from harness.wire import Wire
 from harness.box import ROOT, binary
 
 
@@ -90,3 +91,11 @@ def pytest_runtest_makereport(item, call):
 def pytest_configure(config):
     if shutil.which("mosquitto_sub") is None:
         pytest.exit("mosquitto_sub is missing (Debian package mosquitto-clients)", returncode=2)
+
+
+@pytest.fixture
+def pub(open_box):
+    """A connected client of `open_box` that publishes."""
+    with Wire(open_box) as wire:
+        wire.connect()
+        yield wire

@@ -7,25 +7,12 @@ import pytest
 
 from harness.raw_mqtt import packet
 from harness.statements import ALL, BOTH
-from harness.wire import V5, Will, Wire
+from harness.wire import V5, Will, Wire, joined
 
 
 @pytest.fixture
 def topic():
     return "h/" + secrets.token_hex(6)
-
-
-@pytest.fixture
-def pub(open_box):
-    with Wire(open_box) as wire:
-        wire.connect()
-        yield wire
-
-
-def joined(box, version: int = V5, **options) -> Wire:
-    wire = Wire(box, version)
-    wire.connect(**options)
-    return wire
 
 
 @ALL

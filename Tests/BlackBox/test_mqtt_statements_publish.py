@@ -8,7 +8,7 @@ import pytest
 from harness import eventually
 from harness.raw_mqtt import packet, string
 from harness.statements import ALL, BOTH, EARLIER, statements
-from harness.wire import V5, Wire
+from harness.wire import V5, Wire, joined
 
 QOS = pytest.mark.parametrize("qos", [0, 1, 2])
 
@@ -19,23 +19,10 @@ def topic():
 
 
 @pytest.fixture
-def pub(open_box):
-    with Wire(open_box) as wire:
-        wire.connect()
-        yield wire
-
-
-@pytest.fixture
 def sub(open_box):
     with Wire(open_box) as wire:
         wire.connect()
         yield wire
-
-
-def joined(box, version: int = V5, **options) -> Wire:
-    wire = Wire(box, version)
-    wire.connect(**options)
-    return wire
 
 
 # MARK: the first byte and the identifier

@@ -6,7 +6,7 @@ import pytest
 
 from harness.raw_mqtt import packet, string
 from harness.statements import ALL, BOTH, statements
-from harness.wire import V5, Wire
+from harness.wire import V5, Wire, joined
 
 QOS = pytest.mark.parametrize("qos", [0, 1, 2])
 NO_LOCAL = 0x04
@@ -15,19 +15,6 @@ NO_LOCAL = 0x04
 @pytest.fixture
 def topic():
     return "u/" + secrets.token_hex(6)
-
-
-@pytest.fixture
-def pub(open_box):
-    with Wire(open_box) as wire:
-        wire.connect()
-        yield wire
-
-
-def joined(box, version: int = V5, **options) -> Wire:
-    wire = Wire(box, version)
-    wire.connect(**options)
-    return wire
 
 
 # MARK: SUBSCRIBE and SUBACK

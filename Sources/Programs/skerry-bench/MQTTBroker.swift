@@ -31,6 +31,8 @@ extension MeasuredBox: MQTTBroker {
             mqtt.subscriptions_max = 1000000
             connections.max = 100000
             connections.per_address_max = 100000
+            connections.per_address_burst = 100000
+            mqtt.connect_burst = 100000
 
             """
         return try MeasuredBox(measure, extraSettings: settings)

@@ -435,3 +435,10 @@ class _Reader:
             found.append((name, value))
         assert self.position == end
         return found
+
+
+def joined(box, version: int = V5, **options) -> Wire:
+    """A client that is connected."""
+    wire = Wire(box, version)
+    wire.connect(**options)
+    return wire
