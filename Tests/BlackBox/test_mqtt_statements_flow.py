@@ -6,25 +6,12 @@ import pytest
 
 from harness import eventually
 from harness.statements import ALL, BOTH, statements
-from harness.wire import V5, Wire
+from harness.wire import V5, Wire, joined
 
 
 @pytest.fixture
 def topic():
     return "f/" + secrets.token_hex(6)
-
-
-@pytest.fixture
-def pub(open_box):
-    with Wire(open_box) as wire:
-        wire.connect()
-        yield wire
-
-
-def joined(box, version: int = V5, **options) -> Wire:
-    wire = Wire(box, version)
-    wire.connect(**options)
-    return wire
 
 
 def new_id() -> str:
@@ -302,6 +289,27 @@ def test_a_pubrec_that_refuses_gives_its_place_back(open_box, topic, pub):
         assert message.text == str(n)
         sub.nothing()
         sub.ack("PUBREC", message.id, 0x80)
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("expiry", [0, 600])
+def test_one_message_that_is_never_acknowledged_does_not_stop_the_others(open_box, topic, pub, qos, expiry):
+    """A worker that has long to do with one message and takes others meanwhile: as many as there are, and not what a window in memory holds."""
+    sub, count, id = Wire(open_box), 700, new_id()
+    sub.connect(id, expiry=expiry, receive_maximum=10)
+    sub.subscribe(topic, qos=qos)
+    pub.publish(topic, "slow", qos=qos)
+    slow = sub.message(ack=False)
+    for n in range(count):
+        pub.publish(topic, str(n), qos=qos)
+        assert sub.message().text == str(n)
+    if expiry:
+        sub.drop()
+        sub = Wire(open_box)
+        sub.connect(id, clean=False, expiry=expiry)
+        again = sub.message()
+        assert (again.text, again.id, again.dup) == ("slow", slow.id, True)
+        sub.nothing()
 
 
 @statements("MQTT-3.3.4-7", "MQTT-4.9.0-1")

@@ -38,6 +38,26 @@ struct OutboundWindowTests {
         #expect(window.isEmpty)
     }
 
+    @Test("one message that is never acknowledged does not stop what comes behind it", arguments: [false, true])
+    func patience(durable: Bool) throws {
+        var window = self.window(durable: durable, max: 100)
+        var sent: [UInt16] = []
+        for n in 1...1_000 as ClosedRange<UInt64> {
+            #expect(window.hasRoom)
+            #expect(window.append("\(n)", qos: 1, isRetained: false) == n)
+            window.committed(through: n)
+            for id in self.sendAll(&window, receiveMaximum: 2) {
+                sent.append(id)
+                if id % 100 != 7 || id > 100 { #expect(window.puback(id) == .finished(UInt64(id))) }
+            }
+        }
+        #expect(sent == (1...1_000).map { UInt16($0) })
+        #expect(!window.isBehind && window.inFlight == 1 && window.entries.count <= 40)
+        #expect(window.puback(900) == .unknown && window.puback(8) == .unknown)
+        #expect(window.puback(7) == .finished(7))
+        #expect(window.isEmpty && window.inFlight == 0)
+    }
+
     @Test("a durable window sends nothing before its row is committed")
     func waitsForCommit() {
         var window = self.window(durable: true)

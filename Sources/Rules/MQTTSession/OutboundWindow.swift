@@ -82,6 +82,10 @@ package struct OutboundWindow<Message> {
     /// Bytes of the entries that are not finished.
     package private(set) var byteCount = 0
     private var isPageRequested = false
+    /// Entries that are done and still there, because something before them is not.
+    private var doneCount = 0
+    /// As many may stay before they are taken out: one that is never acknowledged must not fill the window with what is done behind it.
+    private static var doneMax: Int { 32 }
 
     /// - Parameter after: the number given last, on an earlier connection or before a restart; all of it is committed.
     /// - Parameter isSentCertain: false when `sentSeq` is only the most that may have been sent.
@@ -137,6 +141,7 @@ package struct OutboundWindow<Message> {
         guard self.isDurable else { return }
         if let first = self.entries.first { self.windowEnd = first.seq - 1 }
         self.entries.removeAll()
+        self.doneCount = 0
         self.cursor = 0
         self.inFlight = 0
         self.byteCount = 0
@@ -192,6 +197,7 @@ package struct OutboundWindow<Message> {
         self.entries[self.cursor].message = nil
         self.byteCount -= self.entries[self.cursor].byteCount
         self.cursor += 1
+        self.doneCount += 1
         self.popDone()
         return seq
     }
@@ -322,6 +328,7 @@ package struct OutboundWindow<Message> {
         self.entries[index].message = nil
         self.byteCount -= self.entries[index].byteCount
         self.inFlight -= 1
+        self.doneCount += 1
         self.popDone()
         return .finished(seq)
     }
@@ -329,8 +336,13 @@ package struct OutboundWindow<Message> {
     private mutating func popDone() {
         while let first = self.entries.first, first.state == .done {
             self.entries.removeFirst()
+            self.doneCount -= 1
             if self.cursor > 0 { self.cursor -= 1 }
         }
+        guard self.doneCount > Self.doneMax, self.doneCount > self.entries.count / 2 else { return }
+        self.cursor -= self.entries.prefix(self.cursor).count { $0.state == .done }
+        self.entries.removeAll { $0.state == .done }
+        self.doneCount = 0
     }
 
     private func index(of packetID: UInt16) -> Int? {
@@ -339,11 +351,15 @@ package struct OutboundWindow<Message> {
         return self.index(ofSeq: first.seq + turn)
     }
 
-    /// Numbers rise by one but for rare gaps, so the place is at most `seq - first` and nearly always exactly there.
+    /// Numbers rise by one but for gaps, so the place is at most `seq - first` and nearly always exactly there.
     private func index(ofSeq seq: UInt64) -> Int? {
         guard let first = self.entries.first, seq >= first.seq, !self.entries.isEmpty else { return nil }
-        var index = Int(min(seq - first.seq, UInt64(self.entries.count - 1)))
-        while index > 0, self.entries[index].seq > seq { index -= 1 }
-        return self.entries[index].seq == seq ? index : nil
+        var (low, high) = (0, Int(min(seq - first.seq, UInt64(self.entries.count - 1))))
+        if self.entries[high].seq == seq { return high }
+        while low < high {
+            let middle = (low + high) / 2
+            if self.entries[middle].seq < seq { low = middle + 1 } else { high = middle }
+        }
+        return self.entries[low].seq == seq ? low : nil
     }
 }
