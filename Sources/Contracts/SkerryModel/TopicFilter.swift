@@ -39,6 +39,8 @@ package struct TopicFilter: Sendable, CustomStringConvertible {
     package var isShared: Bool { self.shareGroup != nil }
     package var description: String { self.text }
     package var startsWithDollar: Bool { self.filter.utf8.first == UInt8(ascii: "$") }
+    /// The first level of `filter`. By bytes: a slash with an accent behind it is one character, and parts levels all the same.
+    package var firstLevel: Substring { Substring(self.filter.utf8.prefix { $0 != TopicName.separator }) }
     /// The levels of `filter`, wildcards among them.
     package var levels: TopicLevels { TopicLevels(self.filter) }
 

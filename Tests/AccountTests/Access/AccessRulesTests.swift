@@ -233,7 +233,7 @@ struct AccessRulesTests {
         }
     }
 
-    @Test("The box's own topics can be denied, and no rule opens them", arguments: ["$SYS/#", "$SYS", "fed/#", "fed"])
+    @Test("The box's own topics can be denied, and no rule opens them", arguments: ["$SYS/#", "$SYS", "fed/#", "fed", "fed/\u{301}", "$SYS/\u{200D}/#"])
     func own(_ text: String) throws {
         try AccessPattern.check(text, effect: .deny, limits: Limits())
         #expect(throws: SkerryError.self) { try AccessPattern.check(text, effect: .allow, limits: Limits()) }
@@ -263,7 +263,7 @@ struct AccessRulesTests {
                     random.pick(filters) ?? "#")
             }
             let client = random.chance(20) ? AccessRules.Client(anonymous: "c1") : Self.client()
-            let opened = [try TopicFilter("a/#")]
+            let opened = [try TopicFilter(random.chance(30) ? "#" : "a/#")]
             let all = AccessRules(rules)
             let rights = all.rights(of: client, opened: opened)
             for text in topics {

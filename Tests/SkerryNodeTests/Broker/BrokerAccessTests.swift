@@ -322,7 +322,29 @@ struct BrokerAccessTests {
         #expect(topics.contains("$SYS/broker/version") && !topics.contains { $0.hasPrefix("$SYS/broker/clients/") })
     }
 
+    @Test("a slash with an accent or a joiner behind it parts levels: nobody gets under $SYS, v1 or fed by it", arguments: ["\u{301}", "\u{200D}"])
+    func accents(_ mark: String) async throws {
+        let world = try await self.world()
+        let ann = try await world.client("a", user: "ann")
+        let filters = ["$SYS/\(mark)/#", "$SYS/\(mark)x", "v1/\(mark)", "fed/\(mark)/#", "$share/g/$SYS/\(mark)/#"]
+        for filter in filters { #expect(try await ann.subscribe(filter) == [.notAuthorized], "\(filter)") }
+        #expect(try await ann.subscribe("a/\(mark)/#") == [.granted(.atMostOnce)])
+    }
+
     // MARK: - Without an account
+
+    @Test("clients without an account say that they bridge, below $SYS, where all topics are opened to them and nowhere else")
+    func bridges() async throws {
+        let (world, state) = (try await self.world(), "$SYS/broker/connection/b/state")
+        let client = try await world.client("c", loop: 1)
+        #expect(try await client.publish(state, "1", retain: true).reason == .notAuthorized)
+        #expect(try await world.client("a", user: "ann").publish(state, "1").reason == .noMatchingSubscribers)
+        world.broker.open([try TopicFilter("#")])
+        await world.settle()
+        #expect(try await client.publish(state, "1", retain: true).reason == .noMatchingSubscribers)
+        try await world.rule(.deny, .publish, "$SYS/#", role: .anonymous)
+        #expect(try await client.publish(state, "1", retain: true).reason == .notAuthorized)
+    }
 
     @Test("clients without an account: what is opened less what is denied; opening other topics holds at once")
     func anonymous() async throws {

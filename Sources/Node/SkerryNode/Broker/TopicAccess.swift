@@ -95,5 +95,5 @@ package struct TopicAccess: Sendable {
     private static let chatNeedsAccount = "The chat needs an account."
 
     /// What decides which kind of topics a filter is about, whatever its wildcards: these kinds are told by a first level that is written out.
-    static func firstLevel(_ filter: TopicFilter) -> Substring { filter.filter.prefix { $0 != "/" } }
+    static func firstLevel(_ filter: TopicFilter) -> Substring { filter.firstLevel }
 }

@@ -18,7 +18,7 @@ package enum AccessPattern {
                 .payloadInvalid, "A rule is about topics: write the filter without $share/{group}/; it holds for shared subscriptions too.", field: "filter")
         }
         guard effect == .allow else { return }
-        switch filter.filter.prefix(while: { $0 != "/" }) {
+        switch filter.firstLevel {
         case "$SYS":
             throw SkerryError(.payloadInvalid, "Topics under $SYS/ are the box's own and read by administrators; a rule can only deny them.", field: "filter")
         case "fed":

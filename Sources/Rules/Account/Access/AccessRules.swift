@@ -46,7 +46,8 @@ package struct AccessRules: Sendable {
         let (own, role) = self.rules(for: client)
         let publish = Self.side(own, role, client, opened, \.coversPublish)
         let subscribe = Self.side(own, role, client, opened, \.coversSubscribe)
-        return publish.isOpen && subscribe.isOpen ? nil : TopicRights(publish: publish, subscribe: subscribe)
+        let statesBridges = client.user != nil || TopicRights.opensBridges(opened)
+        return publish.isOpen && subscribe.isOpen ? nil : TopicRights(publish: publish, subscribe: subscribe, statesBridges: statesBridges)
     }
 
     /// Whether every client without an account has the same rights: no rule for them holds the client id.
@@ -89,7 +90,9 @@ package struct AccessRules: Sendable {
     /// What decides about publishing to, or reading from, one topic. Always agrees with `rights`.
     package func ground(of client: Client, _ verb: AccessVerb, _ topic: TopicName, opened: [TopicFilter]) -> Ground {
         let isAbout: (AccessVerb) -> Bool = { verb == .publish ? $0.coversPublish : $0.coversSubscribe }
-        return self.ground(of: client, isAbout, opened, TopicRights.isSystem(topic.text)) { $0.contains { $0.matches(topic) } }
+        let ground = self.ground(of: client, isAbout, opened, TopicRights.isSystem(topic.text)) { $0.contains { $0.matches(topic) } }
+        guard ground == .system, client.user == nil, verb == .publish else { return ground }
+        return .opened(TopicRights.opensBridges(opened))
     }
 
     /// What decides about subscribing to a filter. A filter that several rules cover only together names the first of those that have a part in it.

@@ -24,20 +24,27 @@ package final class TopicRights: Sendable {
     private let subscribe: Side
     /// `#` is allowed and nothing denied: all that is left to look at is the first byte.
     private let readsOrdinary: Bool
+    /// Whether the box opens to the client what there is to publish under `$SYS`.
+    private let statesBridges: Bool
 
-    init(publish: Side, subscribe: Side) {
+    /// - Parameter statesBridges: see `opensBridges`.
+    init(publish: Side, subscribe: Side, statesBridges: Bool) {
         self.publish = publish
         self.subscribe = subscribe
+        self.statesBridges = statesBridges
         self.readsOrdinary = subscribe.denied.isEmpty && subscribe.allowed?.contains { $0.filter == "#" } ?? true
     }
 
     /// The same, but reading whatever is not denied: for a client that is away, when what is opened to it is known only once it comes again. What
     /// is kept for it is judged then.
-    package var keepingAll: TopicRights { TopicRights(publish: self.publish, subscribe: Side(denied: self.subscribe.denied, allowed: nil)) }
+    package var keepingAll: TopicRights {
+        TopicRights(
+            publish: self.publish, subscribe: Side(denied: self.subscribe.denied, allowed: nil), statesBridges: self.statesBridges)
+    }
 
     /// Whether the client may publish to the topic. What there is for clients under `$SYS` is opened by the box, not by rules; they can only deny it.
     package func mayPublish(_ topic: TopicName) -> Bool {
-        if Self.isSystem(topic.text) { return !self.publish.denied.contains { $0.matches(topic) } }
+        if Self.isSystem(topic.text) { return self.statesBridges && !self.publish.denied.contains { $0.matches(topic) } }
         return self.publish.permits(topic)
     }
 
@@ -55,6 +62,9 @@ package final class TopicRights: Sendable {
         if Self.isSystem(filter.filter) { return true }
         return self.subscribe.allowed.map { FilterCoverage.covers($0, filter) } ?? true
     }
+
+    /// Whether clients without an account may say under `$SYS` that they bridge: no filter of theirs can name `$SYS`, so where everything is open.
+    static func opensBridges(_ opened: [TopicFilter]) -> Bool { opened.contains { $0.filter == "#" } }
 
     static func isSystem(_ text: String) -> Bool {
         text.utf8.first == UInt8(ascii: "$") && (text == "$SYS" || text.utf8.starts(with: "$SYS/".utf8))
