@@ -525,6 +525,8 @@ struct ConnectionLogTests {
     func long() {
         #expect(ConnectionLog.short(String(repeating: "x", count: 5_000)) == String(repeating: "x", count: ConnectionLog.textMax) + "…")
         #expect(ConnectionLog.short("abc") == "abc")
+        #expect(ConnectionLog.short("e" + String(repeating: "\u{301}", count: 5_000)).utf8.count < 300, "one character with very many accents")
+        #expect(ConnectionLog.short(String(repeating: "x", count: ConnectionLog.textMax)).utf8.count == ConnectionLog.textMax)
     }
 
     private final class NoOutlet: MQTTOutlet {

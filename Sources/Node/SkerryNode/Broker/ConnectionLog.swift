@@ -101,7 +101,12 @@ package final class ConnectionLog: Sendable {
         return about
     }
 
-    static func short(_ text: String) -> String { text.count > Self.textMax ? text.prefix(Self.textMax) + "…" : text }
+    /// Counted without accents put together: one character may have any number of them.
+    static func short(_ text: String) -> String {
+        let scalars = text.unicodeScalars
+        guard let end = scalars.index(scalars.startIndex, offsetBy: Self.textMax, limitedBy: scalars.endIndex), end < scalars.endIndex else { return text }
+        return String(scalars[..<end]) + "…"
+    }
 
     static func text(_ reason: MQTTReason?) -> String {
         guard let reason else { return "the connection was lost" }
