@@ -87,7 +87,7 @@ struct ListenerSettingsTests {
             ("tls.extra.a.certificate = /a", "/etc/box.conf:1: tls.extra.a.key is missing; a certificate needs it"),
             (
                 "proxy.trusted = 10.0.0.1/8",
-                "/etc/box.conf:1: proxy.trusted holds '10.0.0.1/8', which is neither an address nor a block of addresses such as 10.0.0.0/8 or fd00::/8; it is '10.0.0.1/8'"
+                "/etc/box.conf:1: proxy.trusted holds '10.0.0.1/8', which is no address and no block such as 10.0.0.0/8 or fd00::/8 (behind the length all bits are 0); it is '10.0.0.1/8'"
             ),
         ])
     func wrong(_ file: String, _ problem: String) { #expect(self.problems(file) == [problem]) }

@@ -21,7 +21,7 @@ extension Settings {
         for piece in text.split(separator: ",", omittingEmptySubsequences: false) {
             let written = Trimming.trim(piece)
             guard let range = AddressRange(written) else {
-                throw InvalidValue("holds '\(written)', which is neither an address nor a block of addresses such as 10.0.0.0/8 or fd00::/8")
+                throw InvalidValue("holds '\(written)', which is no address and no block such as 10.0.0.0/8 or fd00::/8 (behind the length all bits are 0)")
             }
             ranges.append(range)
         }
