@@ -40,6 +40,54 @@ struct BrokerDurabilityTests {
         #expect(publisher.take() == [.puback(MQTTAck(2, .noMatchingSubscribers))])
     }
 
+    @Test("CONNACK waits until a session that outlives its connection is on the disk, and is the first word all the same")
+    func acceptedAfterCommit() async throws {
+        let (world, store) = try await BrokerWorld.openManual()
+        let box = world.box
+        func step() { while store.step() { box.runLoops() } }
+        func connect(_ expiry: UInt32?, clean: Bool = false, _ id: String = "s") async -> BrokerClient {
+            let client = await world.connect(id, clean: clean, expiry: expiry, settles: false)
+            box.runLoops()
+            return client
+        }
+        func presence(_ client: BrokerClient) throws -> Bool { try client.connack().isSessionPresent }
+
+        let first = await connect(600)
+        #expect(first.take().isEmpty && !first.isIn, "a power cut now would undo it")
+        step()
+        #expect(try presence(first) == false)
+        first.give(.subscribe(MQTTSubscribe(1, [MQTTSubscription(try TopicFilter("t"), MQTTSubscriptionOptions(qos: .atMostOnce))])))
+        box.runLoops()
+        step()
+        _ = first.take()
+        first.goSilently()
+        box.runLoops()
+        step()
+
+        let publisher = await connect(nil, clean: true, "p")
+        #expect(try presence(publisher) == false, "a session that ends with its connection needs no disk")
+        let back = await connect(600)
+        publisher.give(.publish(try MQTTPublish("t", "x")))
+        box.runLoops()
+        #expect(back.take().isEmpty)
+        step()
+        #expect(try presence(back) == true)
+        #expect(back.takeTexts() == ["t=x"])
+
+        // One that is replaced while it waits, and one that goes, are no hindrance for the next.
+        let replaced = await connect(600)
+        let gone = await connect(600)
+        #expect(replaced.isClosed)
+        gone.goSilently()
+        let last = await connect(600, clean: true)
+        #expect(last.take().isEmpty, "the earlier session is still on the disk")
+        step()
+        #expect(gone.take().isEmpty)
+        #expect(try presence(last) == false)
+        let left = try await BrokerWorld.driving(box, step: { store.step() }) { try await box.store.read { try $0.brokerSessions(after: 0, limit: 9).map(\.number) } }
+        #expect(left == [2])
+    }
+
     @Test("a persistent session gets what it missed, in order, after a restart", arguments: StoreKind.allCases)
     func restart(kind: StoreKind) async throws {
         let place = BoxPlace(kind: kind)

@@ -176,6 +176,34 @@ struct BrokerSharingTests {
         world.box.store.close()
     }
 
+    @Test("a session that is found to be replaced at the start leaves its messages to a member that is found later")
+    func replacedAtStart() async throws {
+        let place = BoxPlace(kind: .memory)
+        var world = try await BrokerWorld.open(store: try place.open())
+        let gone = try await self.member(world, "gone", expiry: 600)
+        await gone.vanish()
+        try await self.publish(try await world.client("p"), ["1", "2"])
+        let found = try await world.box.store.read { (try $0.brokerSessions(after: 0, limit: 1), try $0.brokerSubscriptions(of: 1)) }
+        let (session, subscription) = (try #require(found.0.first), try #require(found.1.first))
+        // Its successor's row found room on the disk before its end did. Then many others, and the heir.
+        try await world.box.store.commit { store in
+            for number in 2...1_600 as ClosedRange<Int32> {
+                var record = session
+                record.number = number
+                if number > 2 { record.clientID = "other\(number)" }
+                try store.putBrokerSession(record)
+            }
+            var seat = subscription
+            seat.session = 1_600
+            try store.putBrokerSubscription(seat)
+        }
+        world.box.store.close()
+        world = try await BrokerWorld.open(store: try place.open(), seed: 2)
+        await world.settle()
+        let heir = try await world.client("other1600", clean: false, expiry: 600, isPresent: true)
+        #expect(await self.drain(heir) == ["1", "2"])
+    }
+
     @Test("connected members are preferred, and who has no room is passed over")
     func preferred() async throws {
         let world = try await BrokerWorld.open { $0.queuedMessagesMax = 3 }
@@ -255,12 +283,11 @@ struct BrokerSharingTests {
         }
         let leaving = try await join(try name("leaving"))
         let publisher = await world.connect(try name("p"), loop: place, settles: false)
+        let heir = await world.connect("heir", clean: false, expiry: 600, settles: false)
         step()
         _ = publisher.take()
         publisher.give(.publish(try MQTTPublish("t", "x", qos: .atLeastOnce, id: 1)))
         leaving.give(.disconnect(MQTTDisconnect(.normalDisconnection, properties: .expiry(0))))
-        let heir = await world.connect("heir", clean: false, expiry: 600, settles: false)
-        box.runLoops()
         heir.give(.subscribe(MQTTSubscribe(1, [MQTTSubscription(try TopicFilter("$share/g/t"), MQTTSubscriptionOptions(qos: .atLeastOnce))])))
         box.runLoops()
         #expect(publisher.take().isEmpty, "nothing is on the disk yet")

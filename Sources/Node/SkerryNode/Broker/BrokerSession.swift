@@ -64,6 +64,8 @@ final class BrokerSession {
     var savedRow: UInt64 = 0
     var failedRow: UInt64 = 0
     var connectionRow: UInt64 = 0
+    /// Its connection waits for `connectionRow`, with CONNACK in the machine's output.
+    var isAccepting = false
     var unremoved: (seqs: Set<UInt64>, byteCount: Int) = ([], 0)
     var unreleased: [UInt64] = []
     /// Packet identifiers whose note in the table is not what `cids` says.

@@ -60,10 +60,18 @@ extension BrokerShard {
             self.save(session)
             session.connectionRow = session.row
             self.noteShared(session, isOnline: true)
-            // CONNACK is the first word, whatever the client sent behind its CONNECT.
-            link.accepted(by: self.shard, sending: session.machine.takeOutput())
-            self.touch(session)
+            // What CONNACK says of the session must be true after a power cut too: that an earlier one is gone or goes on, and that this one, its will
+            // and its expiry are known. When the disk is full the client comes in all the same, so that its queue can drain.
+            session.isAccepting = session.isDurable
+            if !session.isDurable { self.accept(session, link) }
         }
+    }
+
+    /// CONNACK goes out. It is the first word, whatever the client sent behind its CONNECT and whatever came for it meanwhile.
+    private func accept(_ session: BrokerSession, _ link: MQTTLink) {
+        session.isAccepting = false
+        link.accepted(by: self.shard, sending: session.machine.takeOutput())
+        self.touch(session)
     }
 
     /// A session that an administrator left reads $SYS no more when its user is none now.
@@ -172,6 +180,7 @@ extension BrokerShard {
         self.figures.collect(session)
         self.scheduleFlush()
         session.link = nil
+        session.isAccepting = false
         session.signIn = nil
         session.ended = self.now
         session.retained.removeAll()
@@ -236,7 +245,7 @@ extension BrokerShard {
         }
     }
 
-    /// Brings the row of a durable session up to date. Nobody waits for it: what a client was promised is in other rows.
+    /// Brings the row of a durable session up to date. CONNACK alone waits for it: what a client is promised later is in other rows.
     func save(_ session: BrokerSession) {
         guard session.isDurable, !session.isEnded else { return }
         guard let cursor = session.cursor else { return }
@@ -253,7 +262,10 @@ extension BrokerShard {
                 guard let mqtt = shard.mqtt, let session = mqtt.byKey[key] else { return }
                 if mqtt.isToRetry(result, session) { session.isUnsaved = true }
                 if case .success = result { session.savedRow = max(session.savedRow, row) } else { session.failedRow = max(session.failedRow, row) }
-                if session.link != nil { mqtt.touch(session) }
+                guard let link = session.link else { return }
+                // A row of an earlier connection says nothing of this one.
+                if session.isAccepting, row >= session.connectionRow { return mqtt.perform { [mqtt] in mqtt.accept(session, link) } }
+                mqtt.touch(session)
             }
         }
     }

@@ -216,7 +216,7 @@ package final class BrokerShard {
 
     /// Sends what may be sent, asks for what is missing, and hands the bytes over.
     private func settle(_ session: BrokerSession) {
-        guard let link = session.link else { return }
+        guard let link = session.link, !session.isAccepting else { return }
         var effects: [SessionEffect] = []
         session.machine.pump(now: self.now, room: self.room(session), mayRead: self.readCheck(session), claim: session.claim, effects: &effects)
         self.figures.collect(session)

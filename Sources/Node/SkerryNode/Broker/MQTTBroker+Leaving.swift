@@ -10,7 +10,8 @@ import Synchronization
 struct LeavingQueues {
     private var waiting = Deque<Int32>()
     private var listed: Set<Int32> = []
-    private(set) var isRunning = false
+    /// From the beginning: until the sessions and the members of groups are known, who was left nothing cannot be told from who is not there yet.
+    private(set) var isRunning = true
     /// The disk had no room for a step: it is tried again once a second.
     var isStalled = false
 
@@ -82,7 +83,7 @@ extension MQTTBroker {
     private static let pageMax = 256
     private static let pageBytesMax = 256 * 1024
 
-    private func emptyNext() {
+    func emptyNext() {
         guard let session = self.leaving.withLock({ $0.next() }) else { return }
         self.emptyPage(session, tried: [:])
     }

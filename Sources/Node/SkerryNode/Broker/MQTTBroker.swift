@@ -117,6 +117,7 @@ package final class MQTTBroker: Sendable {
         // Sessions are there, then the groups of which they are members: whoever was left a message by one that is gone is known.
         for _ in 0..<2 { for shard in node.shards { await shard.passed() } }
         for orphan in beginning.orphans { broker.empty(session: orphan) }
+        broker.emptyNext()
         if hasTimer { broker.startTicking() }
         return broker
     }
