@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -229,6 +230,17 @@ def test_retained_messages_are_browsed_shown_and_cleared(new_box):
         late.message("b/long")
         late.barrier()
         assert not late.messages
+
+
+@pytest.mark.parametrize("name", ["a'; touch pwned; '", "a'\u0301; touch pwned; '"])
+def test_what_the_command_line_says_comes_next_is_one_word_of_a_shell(new_box, name):
+    box = new_box("--mqtt-anonymous", "#")
+    for n in "12":
+        with MQTTClient(port=box.port("mqtt")).connect() as pub:
+            assert pub.publish(name + n, "line 1\r\nline 2", qos=1, retain=True).value in (0, 0x10)
+    hint = box.cli("retained", "list", "--limit", "1").stdout.rsplit("--after ", 1)[1]
+    assert shlex.split(hint) == [name + "1"]
+    assert box.cli("retained", "show", name + "1").stdout == "line 1 \nline 2\n"
 
 
 def test_the_command_line_asks_before_it_clears_many(new_box):

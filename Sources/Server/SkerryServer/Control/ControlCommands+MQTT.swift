@@ -104,8 +104,9 @@ extension ControlCommands {
 
     private func showRetained(_ topic: String, _ control: NodeControl) async throws(SkerryError) -> ControlReply {
         let message = try await control.retained(topic: topic, by: .console)
-        let payload = message.text.map {
-            $0.split(separator: "\n", omittingEmptySubsequences: false).map { PlainText.clean(String($0)) }.joined(separator: "\n")
+        let payload = message.text.map { text in
+            let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            return lines.map { PlainText.clean(String(Substring($0))) }.joined(separator: "\n")
         }
         return ControlReply(payload ?? message.base64) { message.write(to: &$0) }
     }
@@ -129,7 +130,7 @@ extension ControlCommands {
         _ page: ListPage<Item>, _ table: TextTable, none: String, _ write: (inout JSONWriter, Item) -> Void
     ) -> ControlReply {
         var text = page.items.isEmpty && page.next == nil ? none : table.text
-        if let next = page.next { text += "\n… and perhaps more: --after '\(PlainText.clean(next))'" }
+        if let next = page.next { text += "\n… and perhaps more: --after \(PlainText.quoted(next))" }
         return ControlReply(text) {
             $0.array("items", page.items) { json, item in json.object { write(&$0, item) } }
             $0.field("next", page.next)
