@@ -220,3 +220,14 @@ def test_sigterm_ends_with_0_at_once_after_saving(new_box, topic):
     with Wire(box) as sub:
         assert sub.connect(id, clean=False, expiry=600).present
         assert sorted(m.text for m in sub.messages(2)) == ["last words", "will of one that was there"]
+
+
+@BOTH
+def test_a_house_full_of_devices_subscribes_to_each_of_their_topics(open_box, topic, version):
+    """Home Assistant subscribes to the state and the availability of every entity: thousands of filters for one client."""
+    with joined(open_box, version) as house, joined(open_box) as device:
+        for first in range(0, 5_000, 500):
+            assert house.subscribe(*((f"{topic}/{n}/state", 1) for n in range(first, first + 500))).reasons == [1] * 500
+        for n in (0, 1_000, 4_999):
+            device.publish(f"{topic}/{n}/state", str(n))
+            assert house.message().text == str(n)

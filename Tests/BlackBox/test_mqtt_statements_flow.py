@@ -453,8 +453,10 @@ def test_the_boxs_acknowledgements_leave_in_the_order_of_the_messages(open_box, 
 
 @ALL
 @statements("MQTT311-4.6.0-4")
-def test_pubrels_of_the_box_leave_in_the_order_of_the_pubrecs(open_box, topic, pub, version):
-    sub = joined(open_box, version)
+@pytest.mark.parametrize("kept", [False, True])
+def test_pubrels_of_the_box_leave_in_the_order_of_the_pubrecs(open_box, topic, pub, version, kept):
+    sub = Wire(open_box, version)
+    sub.connect(new_id(), **({"clean": False, "expiry": 600 if version == V5 else None} if kept else {}))
     sub.subscribe(topic, qos=2)
     for n in range(10):
         pub.publish(topic, str(n), qos=2)

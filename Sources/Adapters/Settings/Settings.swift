@@ -75,7 +75,7 @@ package struct Settings: Sendable {
         package var queuedBytesMax = 16 << 20
         package var queuedBytesAllMax = 256 << 20
         package var levelsMax = 200
-        package var subscriptionsMax = 1_000
+        package var subscriptionsMax = 10_000
         package var subscriptionsPerPacketMax = 2_000
         package var repeatedPropertiesMax = 1_000
         package var connectBurst = 5_000

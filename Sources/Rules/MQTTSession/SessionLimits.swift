@@ -12,7 +12,7 @@ package struct SessionLimits: Sendable, Hashable {
     /// Levels of a topic; more close the connection.
     package var levelsMax = 200
     /// Subscriptions of one client; more are refused with 0x97.
-    package var subscriptionsMax = 1_000
+    package var subscriptionsMax = 10_000
     /// Messages and bytes that wait for one client; beyond, new ones are dropped. So many bytes may wait for the PUBREL of a client as well when it
     /// has more than `receiveMax` QoS 2 messages open; then it is closed.
     package var queuedMessagesMax = 10_000

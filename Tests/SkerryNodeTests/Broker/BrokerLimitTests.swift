@@ -108,6 +108,7 @@ struct BrokerLimitTests {
         #expect(try third.connack().reason == .quotaExceeded)
         #expect(third.isClosed)
         #expect(try await first.subscribe("1", "2", "3") == [.grantedQoS0, .grantedQoS0, .quotaExceeded])
+        #expect(world.count(.mqttSubscriptionsFull) == 1)
         #expect(try await first.subscribe("2", qos: .atLeastOnce) == [.grantedQoS1])
         await second.say(.publish(try MQTTPublish("1/2/3/4", "x")))
         guard case .disconnect(let disconnect)? = second.take().last else { throw Unexpected("no DISCONNECT") }

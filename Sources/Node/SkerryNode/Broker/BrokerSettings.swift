@@ -36,7 +36,7 @@ package struct BrokerSettings: Sendable {
     package var subscriptionsPerPacketMax = 2_000
     package var repeatedPropertiesMax = 1_000
     /// Subscriptions of one client; more are refused with 0x97.
-    package var subscriptionsMax = 1_000
+    package var subscriptionsMax = 10_000
     /// Messages and bytes kept for one client; beyond, new ones are dropped for it, and `overflow` says what the publisher hears.
     package var queuedMessagesMax = 10_000
     package var queuedBytesMax = 16 << 20
@@ -66,8 +66,8 @@ package struct BrokerSettings: Sendable {
     package var slowSecondsMax = 30
     /// Requests to `v1/me/sync` of one client that are being answered; beyond, they are refused with `busy`.
     package var syncsMax = 4
-    /// Bytes of QoS 2 messages between PUBREC and PUBCOMP that wait, on one event loop, for room on a full disk; beyond, the publisher is closed
-    /// and sends its PUBREL again.
+    /// Bytes of QoS 2 messages between PUBREC and PUBCOMP that wait for room on a full disk; beyond, the publisher is closed and sends its PUBREL
+    /// again.
     package var stalledBytesMax = 4 << 20
     /// Seconds between two publications of what has changed of `$SYS/…`; 0 = never, and a new subscriber is told the present values all the same.
     package var systemSeconds = 10

@@ -118,6 +118,7 @@ extension BrokerShard {
         }
         var reasons: [MQTTReason] = []
         var granted: [(decision: SubscriptionDecision, isNew: Bool)] = []
+        var isFull = false
         for decision in decisions {
             let filter = decision.subscription.filter
             let isNew = session.machine.subscriptions[filter] == nil
@@ -125,14 +126,16 @@ extension BrokerShard {
                 self.metrics.add(.mqttDenied)
                 reasons.append(refusal)
             } else if isNew && session.machine.subscriptions.count >= session.machine.limits.subscriptionsMax {
+                self.metrics.add(.mqttSubscriptionsFull)
                 reasons.append(.quotaExceeded)
+                isFull = true
             } else {
                 self.insert(decision.subscription, decision.interest, session)
                 granted.append((decision, isNew))
                 reasons.append(.granted(decision.subscription.options.qos))
             }
         }
-        let text = decisions.first { $0.refusal != nil }?.text
+        let text = decisions.first { $0.refusal != nil }?.text ?? (isFull ? "You have as many subscriptions as one client may have here." : nil)
         guard session.isDurable, !granted.isEmpty else { return self.acknowledge(packetID, reasons, text, granted, session, link) }
         if link != nil, session.link === link {
             for entry in granted { session.subscribing[entry.decision.subscription.filter, default: []] = [] }
