@@ -42,6 +42,10 @@ final class PublicationJob: CommitJob {
     }
 
     func run(_ transaction: any StoreTransaction, _ log: LogWriter, _ effects: inout CommitEffects) throws {
+        // Before anything is written, so that it refuses itself alone.
+        guard !self.publication.isOurs || self.queue.stalled.admits(self.publication) else {
+            throw SkerryError(.storageLow, "Other messages wait for room on the disk.")
+        }
         var outcome = Outcome()
         let message = self.publication.message
         if message.isRetained { outcome.isRetainedFull = try !self.retain(message, transaction) }

@@ -182,7 +182,7 @@ extension BrokerShard {
     }
 
     /// What the publisher hears when everything that is to be written is: a refusal only where the policy is to refuse.
-    private static func answer(_ publication: Publication, _ receivers: Publication.Receivers, _ outcome: PublicationJob.Outcome? = nil) -> AckAnswer {
+    fileprivate static func answer(_ publication: Publication, _ receivers: Publication.Receivers, _ outcome: PublicationJob.Outcome? = nil) -> AckAnswer {
         let isFull = receivers.refused + (outcome?.refused ?? 0) > 0 && publication.overflow == .refuse
         if isFull || outcome?.isRetainedFull ?? false {
             let text = outcome?.isRetainedFull ?? false ? "This box retains no more messages." : "A receiver's queue is full."
@@ -192,55 +192,7 @@ extension BrokerShard {
     }
 
     private func write(_ publication: Publication, _ receivers: Publication.Receivers) {
-        let (broker, shard, message) = (self.broker, self.shard, publication.message)
-        let job = PublicationJob(
-            publication, targets: receivers.targets, queue: broker.queue, settings: self.settings, metrics: self.metrics, now: self.now
-        ) { result in
-            if case .failure(let error) = result, error.isOfFullDisk, publication.isOurs {
-                return shard.enter { $0.mqtt?.stall(publication, receivers, error) }
-            }
-            if message.isRetained {
-                broker.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
-            }
-            switch result {
-            case .failure(let error): broker.answer(publication.source, AckAnswer(error, isLost: true))
-            case .success(let outcome):
-                for session in outcome.stranded { broker.empty(session: session) }
-                if outcome.refused > 0, let offer = publication.offer {
-                    shard.enter { shard in
-                        shard.mqtt?.perform { [mqtt = shard.mqtt] in mqtt?.chooseAgain(message, offer.filter, offer.tried) }
-                    }
-                }
-                broker.answer(publication.source, Self.answer(publication, receivers, outcome))
-            }
-        }
-        broker.writes.submit(job)
-    }
-
-    // MARK: - A full disk
-
-    /// The second half of a QoS 2 exchange found the disk full. The message is ours since PUBREC and its live receivers have it, so it is
-    /// neither given up nor routed again: the rows are tried again until there is room, and PUBCOMP waits. What is too much to keep is left to
-    /// the client, which is closed and sends PUBREL again.
-    private func stall(_ publication: Publication, _ receivers: Publication.Receivers, _ error: SkerryError) {
-        let byteCount = publication.message.byteCount
-        guard self.stalledBytes + byteCount <= self.settings.stalledBytesMax else {
-            self.metrics.add(.mqttStalledFull)
-            let message = publication.message
-            if message.isRetained {
-                self.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
-            }
-            return self.broker.answer(publication.source, AckAnswer(error, isLost: true))
-        }
-        self.stalledBytes += byteCount
-        self.stalled.append((publication, receivers))
-    }
-
-    /// Once a second.
-    func retryStalled() {
-        let waiting = self.stalled
-        (self.stalled, self.stalledBytes) = ([], 0)
-        for (publication, receivers) in waiting { self.write(publication, receivers) }
+        self.broker.write(publication, receivers, from: self.shard, self.settings)
     }
 
     // MARK: - Shared subscriptions
@@ -302,7 +254,7 @@ extension BrokerShard {
         }
     }
 
-    private func chooseAgain(_ message: ApplicationMessage, _ filter: TopicFilter, _ tried: Set<UInt64>) {
+    fileprivate func chooseAgain(_ message: ApplicationMessage, _ filter: TopicFilter, _ tried: Set<UInt64>) {
         guard let choice = self.groups.choose(message.topic, filter, without: tried) else { return self.metrics.add(.mqttDropped) }
         var targets: [QueueTarget] = []
         self.give(message, choice, tried: tried, &targets)
@@ -320,6 +272,47 @@ extension BrokerShard {
                 topic: message.topic, payload: message.payload, qos: message.qos, expires: message.expires, properties: message.properties) : message
         let publication = Publication(id: 0, message: bare, source: nil, held: nil, overflow: overflow ?? self.settings.overflow, offer: offer, shards: 0)
         self.write(publication, Publication.Receivers(waiting: 0, targets: targets))
+    }
+}
+
+extension MQTTBroker {
+    /// A message that every shard has routed, to the disk; its publisher is answered when it is there.
+    fileprivate func write(_ publication: Publication, _ receivers: Publication.Receivers, from shard: Shard, _ settings: BrokerSettings) {
+        let (message, stalled) = (publication.message, self.queue.stalled)
+        let job = PublicationJob(
+            publication, targets: receivers.targets, queue: self.queue, settings: settings, metrics: self.node.metrics, now: self.clock.now()
+        ) { result in
+            if publication.isOurs {
+                if case .failure(let error) = result, error.isOfFullDisk {
+                    if stalled.keep(publication, receivers, shard, bytesMax: settings.stalledBytesMax) { return }
+                    // Left to the client, which is closed and sends PUBREL again.
+                    self.node.metrics.add(.mqttStalledFull)
+                } else {
+                    stalled.done(publication)
+                }
+            }
+            if message.isRetained {
+                self.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
+            }
+            switch result {
+            case .failure(let error): self.answer(publication.source, AckAnswer(error, isLost: true))
+            case .success(let outcome):
+                for session in outcome.stranded { self.empty(session: session) }
+                if outcome.refused > 0, let offer = publication.offer {
+                    shard.enter { shard in
+                        shard.mqtt?.perform { [mqtt = shard.mqtt] in mqtt?.chooseAgain(message, offer.filter, offer.tried) }
+                    }
+                }
+                self.answer(publication.source, BrokerShard.answer(publication, receivers, outcome))
+            }
+        }
+        self.writes.submit(job)
+    }
+
+    /// Once a second: messages that found the disk full.
+    func retryStalled() {
+        let settings = self.settings
+        for entry in self.queue.stalled.take() { self.write(entry.publication, entry.receivers, from: entry.shard, settings) }
     }
 }
 

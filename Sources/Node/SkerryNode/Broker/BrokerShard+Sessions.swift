@@ -302,7 +302,6 @@ extension BrokerShard {
                     self.end(session)
                 }
             }
-            self.retryStalled()
             self.retryWrites()
             if self.shard.index == 0 { self.tickBroker(now) }
         }
@@ -321,6 +320,7 @@ extension BrokerShard {
 
     /// What one shard does for all.
     private func tickBroker(_ now: UInt64) {
+        self.broker.retryStalled()
         self.broker.retryForgetting()
         self.broker.goOnEmptying()
         self.broker.log.secondPassed(now: now)

@@ -33,9 +33,6 @@ package final class BrokerShard {
     /// Retained messages on their way to the disk; an empty payload clears.
     var pendingRetained: [TopicName: (publication: UInt64, message: ApplicationMessage)] = [:]
 
-    /// QoS 2 messages that wait for room on the disk.
-    var stalled: [(Publication, Publication.Receivers)] = []
-    var stalledBytes = 0
     /// Sessions that are owed retained messages.
     var awaiting: Set<BrokerSession> = []
     /// Sessions with a write that found the disk full.

@@ -36,6 +36,10 @@ final class Publication: Sendable {
     let offer: (filter: TopicFilter, tried: Set<UInt64>)?
     private let receivers: Mutex<Receivers>
 
+    /// Whether it waits for room on the disk; `StalledPublications` changes it, under its lock.
+    enum Stalling: UInt8, AtomicRepresentable { case not, waits, isTriedAgain }
+    let stalling = Atomic(Stalling.not)
+
     init(
         id: UInt64, message: ApplicationMessage, source: PublicationSource?, held: (Int32, UInt16)?, overflow: BrokerSettings.Overflow,
         offer: (TopicFilter, Set<UInt64>)? = nil, shards: Int

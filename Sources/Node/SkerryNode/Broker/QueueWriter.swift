@@ -96,6 +96,8 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
     /// Sessions that are there: a row for one that is not is for others, or for nobody.
     private var sessions: Set<Int32> = []
     private var lastMessage: Int64?
+    /// Messages that found the disk full and are ours all the same.
+    let stalled = StalledPublications()
     private var interests: [UserID: [DurableInterest]] = [:]
     private let clock: BrokerClock
     private var clockWritten: UInt64 = 0
@@ -384,6 +386,7 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
 
     /// After a failed group: what was counted is not there, and what was to be dropped still is.
     func failed() {
+        self.stalled.groupFailed()
         for (session, depth) in self.before where self.depths[session] != nil { self.replace(session, depth) }
         self.before.removeAll(keepingCapacity: true)
         var kept: [QueueDrop] = []
