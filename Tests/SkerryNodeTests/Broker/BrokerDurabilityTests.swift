@@ -401,6 +401,20 @@ struct BrokerDurabilityTests {
         #expect(back.take() == [.pubrel(MQTTAck(third.packetID))])
     }
 
+    @Test("a subscription that was to go while the disk was full is gone when there is room", arguments: [MQTTVersion.v311, .v5])
+    func fullAtUnsubscribe(version: MQTTVersion) async throws {
+        let store = MemoryStore()
+        let world = try await BrokerWorld.open(store: store, loops: 1)
+        let client = try await world.client("s", version, clean: false, expiry: 600)
+        try await client.subscribe("gone", "again", "kept", qos: .atLeastOnce)
+        store.fail(.commit(1, Self.full, isApplied: false))
+        await client.say(.unsubscribe(MQTTUnsubscribe(5, [try TopicFilter("gone"), try TopicFilter("again")])))
+        #expect(client.take().count == 1)
+        try await client.subscribe("again", qos: .atLeastOnce)
+        await world.pass(seconds: 1)
+        #expect(Set(try await store.read { try $0.brokerSubscriptions(of: 1).map(\.filter) }) == ["again", "kept"])
+    }
+
     @Test("a session that ended while the disk was full is gone when there is room")
     func fullAtEnd() async throws {
         let store = MemoryStore()

@@ -68,6 +68,8 @@ final class BrokerSession {
     var isAccepting = false
     var unremoved: (seqs: Set<UInt64>, byteCount: Int) = ([], 0)
     var unreleased: [UInt64] = []
+    /// Filters that the client has unsubscribed and whose rows are still there.
+    var unremovedFilters: Set<TopicFilter> = []
     /// Packet identifiers whose note in the table is not what `cids` says.
     var unsavedCIDs: Set<UInt16> = []
     var isTouched = false

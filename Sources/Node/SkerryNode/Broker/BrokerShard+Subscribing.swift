@@ -254,6 +254,7 @@ extension BrokerShard {
             return self.touch(session)
         }
         let filters = Set(packet.filters.map(\.text))
+        let gone = zip(packet.filters, reasons).filter { $0.1 == .success }.map(\.0)
         let (number, key, user, queue, shard) = (session.number, session.key, session.owner.user, self.broker.queue, self.shard)
         self.broker.writes.rows(loop: shard.loop) { store in
             for filter in filters { try store.removeBrokerSubscription(session: number, filter: filter) }
@@ -262,7 +263,10 @@ extension BrokerShard {
             shard.assumeIsolated { shard in
                 shard.mqtt?.perform { [mqtt = shard.mqtt] in
                     link?.settle(1)
-                    guard let mqtt, let session = mqtt.byKey[key], session.link === link else { return }
+                    guard let mqtt, let session = mqtt.byKey[key] else { return }
+                    // UNSUBACK of 3.1.1 cannot say no, so it must not come back with the next start.
+                    if mqtt.isToRetry(result, session) { session.unremovedFilters.formUnion(gone) }
+                    guard session.link === link else { return }
                     if case .failure = result {
                         session.machine.unsuback(packetID, reasons.map { _ in .unspecifiedError })
                     } else {
@@ -270,6 +274,23 @@ extension BrokerShard {
                     }
                     mqtt.touch(session)
                 }
+            }
+        }
+    }
+
+    /// Rows of subscriptions that found the disk full when they were to go, unless they were made anew.
+    func removeFilters(_ filters: Set<TopicFilter>, _ session: BrokerSession) {
+        let gone = filters.filter { session.machine.subscriptions[$0] == nil }
+        if gone.isEmpty { return }
+        let texts = Set(gone.map(\.text))
+        let (number, key, user, queue, shard) = (session.number, session.key, session.owner.user, self.broker.queue, self.shard)
+        self.broker.writes.rows(loop: shard.loop) { store in
+            for text in texts { try store.removeBrokerSubscription(session: number, filter: text) }
+            if let user { queue.removeInterests(key: key, user: user) { texts.contains($0.filter) } }
+        } completion: { result in
+            shard.assumeIsolated { shard in
+                guard let mqtt = shard.mqtt, let session = mqtt.byKey[key] else { return }
+                if mqtt.isToRetry(result, session) { session.unremovedFilters.formUnion(gone) }
             }
         }
     }

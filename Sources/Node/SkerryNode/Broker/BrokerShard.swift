@@ -333,6 +333,9 @@ package final class BrokerShard {
             let unsavedCIDs = session.unsavedCIDs
             session.unsavedCIDs = []
             for packetID in unsavedCIDs { self.saveCID(packetID, session) }
+            let filters = session.unremovedFilters
+            session.unremovedFilters = []
+            self.removeFilters(filters, session)
             let (unreleased, unremoved) = (session.unreleased, session.unremoved)
             session.unreleased = []
             for seq in unreleased { self.release(seq, session) }
