@@ -55,6 +55,24 @@ import Testing
         try await box.close()
     }
 
+    @Test("a client whose id a browser takes out of a path is named behind it; one named - is still itself")
+    func dots() async throws {
+        let box = try await Box.withBroker()
+        let admin = try await box.claimed()
+        let (dots, dash) = (Client(box), Client(box))
+        try await dots.connect("..", user: nil, password: nil, expiry: 0)
+        try await dash.connect("-", user: nil, password: nil, expiry: 0)
+        let path = "/v1/admin/mqtt/clients/-"
+        #expect(try await box.ask(.get, path, token: admin)["client"]?.text == "-")
+        #expect(try await box.ask(.get, "\(path)?id=..", token: admin)["client"]?.text == "..")
+        #expect(try await box.ask(.get, "\(path)/subscriptions?id=..&limit=1", token: admin).status == 200)
+        #expect(try await box.ask(.get, "/v1/admin/mqtt/clients/x?id=..", token: admin).status == 404)
+        #expect(try await box.ask(.post, "\(path)/kick?id=..", token: admin).status == 204)
+        #expect(try await dots.goodbye() == .administrativeAction)
+        #expect(try await box.ask(.delete, path, token: admin).status == 204)
+        try await box.close()
+    }
+
     @Test("retained messages are listed, shown as text or base64, and cleared")
     func retained() async throws {
         let box = try await Box.withBroker()

@@ -190,6 +190,27 @@ def test_mqtt_clients_are_found_looked_at_and_removed(new_box, browser):
     assert page.complaints() == []
 
 
+def test_a_client_cannot_hide_behind_an_id_that_browsers_take_out_of_paths(new_box, browser):
+    box = new_box()
+    anna = box.person("anna")
+    away = anna.mqtt(client_id="..", clean=False, expiry=3600)
+    away.subscribe("sensors/#", qos=1)
+    page = browser().come_in(box.admin, "/admin#/clients")
+    page.click("[aria-label='Actions for ..']")
+    page.click(".menu button", "Details")
+    page.see("dialog .filters-list code", "sensors/#")
+    page.click("dialog .close")
+    page.click("[aria-label='Actions for ..']")
+    page.click(".menu button", "Disconnect")
+    page.click("dialog .danger", "Disconnect")
+    assert away.wait_disconnected().value == 0x98
+    page.see("tbody tr", "Away")
+    page.click("[aria-label='Actions for ..']")
+    page.click(".menu button", "Remove session")
+    page.click("dialog .danger", "Remove session")
+    page.see(".empty h2", "No MQTT clients")
+
+
 def test_retained_messages_are_browsed_shown_and_cleared(new_box, browser):
     box = new_box()
     page = browser().come_in(box.admin, "/admin#/retained")

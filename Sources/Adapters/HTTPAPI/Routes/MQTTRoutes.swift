@@ -17,6 +17,9 @@ struct MQTTRoutes {
         .init(name: "limit", schema: .integer, summary: "How many at most; larger than the box allows is an error."),
     ]
 
+    /// No browser leaves `.` and `..` in a path, however they are encoded.
+    private static let dots: [Route.Parameter] = [.init(name: "id", schema: .text, summary: "With `-` in the path: the client id, for `.` and `..`.")]
+
     private var clients: [Route] {
         [
             Route(
@@ -30,28 +33,29 @@ struct MQTTRoutes {
                 ] + Self.page,
                 answer: .page(.ref("MQTTClient")), handler: self.listClients),
             Route(
-                method: .get, path: "/v1/admin/mqtt/clients/{client}", access: .admin, summary: "One MQTT client", answer: .ref("MQTTClient"),
+                method: .get, path: "/v1/admin/mqtt/clients/{client}", access: .admin, summary: "One MQTT client", query: Self.dots,
+                answer: .ref("MQTTClient"),
                 handler: .signedIn { request, caller in
                     let client = try await self.control.mqttClient(try request.clientID(), by: .caller(caller))
                     return .json { client.write(to: &$0) }
                 }),
             Route(
                 method: .delete, path: "/v1/admin/mqtt/clients/{client}", access: .admin,
-                summary: "Remove an MQTT session and everything it is owed; a connection of it ends with 0x98", status: .noContent,
+                summary: "Remove an MQTT session and everything it is owed; a connection of it ends with 0x98", query: Self.dots, status: .noContent,
                 handler: .signedIn { request, caller in
                     try await self.control.kickMQTT(try request.clientID(), removes: true, by: .caller(caller))
                     return .nothing
                 }),
             Route(
                 method: .post, path: "/v1/admin/mqtt/clients/{client}/kick", access: .admin,
-                summary: "End an MQTT client's connection with 0x98; it may come back", status: .noContent,
+                summary: "End an MQTT client's connection with 0x98; it may come back", query: Self.dots, status: .noContent,
                 handler: .signedIn { request, caller in
                     try await self.control.kickMQTT(try request.clientID(), removes: false, by: .caller(caller))
                     return .nothing
                 }),
             Route(
                 method: .get, path: "/v1/admin/mqtt/clients/{client}/subscriptions", access: .admin, summary: "An MQTT client's subscriptions, by filter",
-                query: Self.page, answer: .page(.ref("MQTTSubscription")),
+                query: Self.dots + Self.page, answer: .page(.ref("MQTTSubscription")),
                 handler: .signedIn { request, caller in
                     let page = try await self.control.mqttSubscriptions(
                         of: try request.clientID(), after: request.query["after"], limit: try self.limit(request), by: .caller(caller))
@@ -141,6 +145,7 @@ extension APIRequest {
         guard let raw = self.context.parameters.get("client"), let text = PercentDecoding.decode(raw), !text.isEmpty else {
             throw SkerryError(.badRequest, "The path is not percent-encoded UTF-8.", field: "client")
         }
+        if text == "-", let id = self.query["id"], !id.isEmpty { return id }
         return text
     }
 

@@ -88,10 +88,16 @@ export function mqttPages({ refresh, table, head, nothing, when, tag }) {
     return dots;
   }
 
-  const path = (id) => `/admin/mqtt/clients/${seg(id)}`;
+  // The browser takes "." and ".." out of every path, so these two ids go behind it.
+  const behind = (id) => (id === '.' || id === '..' ? { id } : {});
+  const place = (id) => `/admin/mqtt/clients/${behind(id).id ? '-' : seg(id)}`;
+  function path(id, rest = '') {
+    const query = new URLSearchParams(behind(id)).toString();
+    return `${place(id)}${rest}${query ? `?${query}` : ''}`;
+  }
 
   async function disconnect(id) {
-    if (await confirmDialog(t('disconnectTitle', { name: id }), t('disconnectText'), t('disconnect'), t('cancel'))) act(() => api('POST', `${path(id)}/kick`), t('disconnectedNow', { name: id }));
+    if (await confirmDialog(t('disconnectTitle', { name: id }), t('disconnectText'), t('disconnect'), t('cancel'))) act(() => api('POST', path(id, '/kick')), t('disconnectedNow', { name: id }));
   }
 
   async function removeSession({ client, queuedMessages }) {
@@ -100,7 +106,7 @@ export function mqttPages({ refresh, table, head, nothing, when, tag }) {
 
   async function showClient(id) {
     try {
-      const [client, { items, next }] = await Promise.all([api('GET', path(id)), pages(`${path(id)}/subscriptions`, {}, pageSize)]);
+      const [client, { items, next }] = await Promise.all([api('GET', path(id)), pages(`${place(id)}/subscriptions`, behind(id), pageSize)]);
       const time = (text) => (text ? fullTime(new Date(text)) : '–');
       dialog(id, h('div', { class: 'stack' },
         facts([
