@@ -328,6 +328,26 @@ def test_request_and_response_find_each_other(open_box, topic):
 
 # MARK: expiry
 
+@statements("MQTT-3.3.2-6")
+@QOS
+@pytest.mark.parametrize("expiry", [0, 600])
+def test_a_message_that_expires_at_once_reaches_who_is_there_and_nobody_else(open_box, topic, pub, qos, expiry):
+    here, away = Wire(open_box), Wire(open_box)
+    for wire in (here, away):
+        wire.connect("e" + secrets.token_hex(6), expiry=600 if wire is away else expiry)
+        wire.subscribe(topic, qos=qos)
+    away.drop()
+    pub.give(topic, "now or never", qos=qos, retain=True, message_expiry=0)
+    message = here.message()
+    assert (message.text, message.get("message_expiry")) == ("now or never", 0)
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > 1.1, "a second", 5)
+    with Wire(open_box) as back:
+        assert back.connect(away.client_id, clean=False, expiry=600).present
+        back.subscribe(topic, qos=qos)
+        assert back.retained() == []
+
+
 @statements("MQTT-3.3.2-5", "MQTT-3.3.2-6")
 @pytest.mark.parametrize("qos", [1, 2])
 def test_the_expiry_counts_down_while_a_message_waits_and_an_expired_one_is_deleted(open_box, topic, pub, qos):

@@ -50,14 +50,16 @@ package final class ApplicationMessage: Sendable {
     /// Seconds left, rounded up so that a message that is still sent is never sent with 0 [MQTT-3.3.2-6].
     package func secondsLeft(at now: UInt64) -> UInt32? {
         guard let expires = self.expires else { return nil }
+        if self.properties.messageExpiryInterval == 0 { return 0 }
         return expires <= now ? 0 : UInt32(clamping: (expires - now + 999) / 1000)
     }
 
     /// What it counts for under a limit of bytes: topic, payload, and properties roughly.
     package var byteCount: Int { self.topic.byteCount + self.payload.readableBytes + Self.byteCount(self.properties) }
 
+    /// 0 is for who is there now: it lasts as long as the way to them takes, over the disk too, and not a whole second.
     private static func expiry(_ properties: MQTTProperties, _ now: UInt64) -> UInt64? {
-        properties.messageExpiryInterval.map { now + UInt64($0) * 1000 }
+        properties.messageExpiryInterval.map { now + max(UInt64($0) * 1000, 999) }
     }
 
     private static func copy(_ bytes: ByteBuffer) -> ByteBuffer {
@@ -72,6 +74,8 @@ package final class ApplicationMessage: Sendable {
         for item in properties.items {
             switch item.id {
             case .payloadFormatIndicator, .contentType, .responseTopic, .correlationData, .userProperty: continue
+            // Kept only where `expires` does not say it: it is sent as it came [MQTT-3.3.2-6].
+            case .messageExpiryInterval where properties.messageExpiryInterval == 0: continue
             default: kept.remove(item.id)
             }
         }
