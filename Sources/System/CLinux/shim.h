@@ -1,17 +1,14 @@
 #ifndef SKERRY_CLINUX_SHIM_H
 #define SKERRY_CLINUX_SHIM_H
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <elf.h>
 #include <malloc.h>
-#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
@@ -24,11 +21,14 @@ static inline int skerry_clock_synced(void) {
     return result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
 }
 
-// How many processors this process may run on (taskset, systemd's CPUAffinity=); 0 = the kernel does not say.
+// How many processors this process may run on (taskset, systemd's CPUAffinity=); 0 = the kernel does not say. The system call itself: the C library
+// shows its wrapper to GNU sources only, and a module that were one would see other types than Swift's does.
 static inline int skerry_allowed_processors(void) {
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 0;
+    unsigned long allowed[128];
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof allowed, allowed);
+    int count = 0;
+    for (long word = 0; word < bytes / (long)sizeof *allowed; word++) count += __builtin_popcountl(allowed[word]);
+    return count;
 }
 
 // Whether any user of the machine may put other files in the place of those in a directory. In C, because Swift finds the members of `struct stat`
