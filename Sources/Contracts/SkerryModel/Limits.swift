@@ -38,6 +38,8 @@ package struct Limits: Sendable, Hashable {
     // MARK: Sessions
     /// Seconds a new WebSocket has to say `hello`; then it is closed with 4408.
     package var helloSecondsMax = 5
+    /// From the begin of a trusted proxy's connection to the end of its PROXY header.
+    package var proxyHeaderSecondsMax = 5
     package var heartbeatSeconds = 25
     /// Requests of one session that are waiting for an answer; reading pauses at the bound.
     package var requestsInFlightMax = 256

@@ -22,6 +22,9 @@ final class TestPort: Sendable {
     private let box: Box
 
     init(limits: Limits = Limits(), settings: HTTPPort.Settings = HTTPPort.Settings()) async throws {
+        var settings = settings
+        // Nobody here is slow on purpose; a machine that runs all tests at once may be.
+        settings.gate.headSeconds = 50
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let keepers = ConnectionKeepers(loops: Array(group.makeIterator()))
         let (metrics, box) = (self.metrics, Box())

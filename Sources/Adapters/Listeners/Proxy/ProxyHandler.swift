@@ -11,7 +11,7 @@ final class ProxyHandler: ChannelInboundHandler, RemovableChannelHandler {
         /// The longest header of version 2: addresses, and what a proxy says beside them.
         var headerBytesMax = 2_048
         /// From the connection's begin to the header's end.
-        var headerSeconds: Int64 = 5
+        var headerSeconds: Int64
     }
 
     private let bounds: Bounds

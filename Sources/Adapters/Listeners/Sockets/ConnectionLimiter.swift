@@ -46,6 +46,7 @@ package final class ConnectionLimiter: Sendable {
         case rate = "too many new connections from this address"
     }
 
+    let proxyHeaderSeconds: Int64
     private let state: Mutex<State>
     private let metrics: NodeMetrics
     private let refusals: RefusalLog?
@@ -59,6 +60,7 @@ package final class ConnectionLimiter: Sendable {
         monotonic: @escaping @Sendable () -> UInt64 = { NIODeadline.now().uptimeNanoseconds / 1_000_000 }
     ) {
         self.state = Mutex(State(bounds: Bounds(limits), rates: AddressRates(keysMax: limits.limiterKeysMax)))
+        self.proxyHeaderSeconds = Int64(limits.proxyHeaderSecondsMax)
         self.metrics = metrics
         self.refusals = refusals
         self.monotonic = monotonic

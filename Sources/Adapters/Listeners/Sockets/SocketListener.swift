@@ -98,7 +98,7 @@ package final class SocketListener: Sendable {
         case .proxy:
             guard limiter.admitProxy(channel), connections.add(channel) else { throw ChannelError.ioOnClosedChannel }
             try pipeline.addHandler(
-                ProxyHandler(bounds: ProxyHandler.Bounds()) { channel, client in
+                ProxyHandler(bounds: ProxyHandler.Bounds(headerSeconds: limiter.proxyHeaderSeconds)) { channel, client in
                     guard limiter.admit(channel, behindProxy: client ?? address) else { throw ChannelError.ioOnClosedChannel }
                     try open(channel, client ?? address)
                 } refused: {
