@@ -260,7 +260,8 @@ class Subscriber:
         return next(m for m in self.messages if match(m))
 
     def ended(self, seconds: float = DEADLINE_SECONDS) -> int:
-        """Waits for its end; the exit code."""
+        """Waits for its end and its last line; the exit code."""
+        self._wait(lambda: self._ended, "still running", seconds)
         return self.process.wait(seconds)
 
     def close(self) -> None:
