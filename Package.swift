@@ -78,6 +78,10 @@ let package = Package(
         .systemLibrary(name: "CSQLite", path: "Sources/System/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CZlib", path: "Sources/System/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        // In C, so that OpenSSL's headers never meet those of the BoringSSL inside swift-nio-ssl.
+        .target(
+            name: "CMosquitto", path: "Sources/System/CMosquitto",
+            linkerSettings: [.linkedLibrary("mosquitto"), .linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         // Build machine only: the web pages as string literals.
         .executableTarget(name: "AssetsTool", path: "Sources/System/AssetsTool", swiftSettings: strict),
         .plugin(name: "AssetsPlugin", capability: .buildTool(), dependencies: ["AssetsTool"], path: "Sources/System/AssetsPlugin"),
@@ -97,7 +101,7 @@ let package = Package(
         layer("Rules", "MQTTSession", ["SkerryModel", "MQTTCodec", nioCore, deque]),
         layer("Rules", "Conversation", ["SkerryModel"]),
         layer("Rules", "Account", ["SkerryModel", crypto, cryptoExtras]),
-        layer("Rules", "Replication", ["SkerryModel", nioCore]),
+        layer("Rules", "Replication", ["SkerryModel", nioCore, crypto]),
 
         // Node
         layer(
@@ -112,30 +116,43 @@ let package = Package(
         layer(
             "Adapters", "Listeners",
             [
-                "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "SkerryNode", "CZlib",
+                "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "Replication", "SkerryNode", "CZlib",
                 nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, crypto, x509, swiftASN1, logging,
             ]),
-        layer("Adapters", "HTTPAPI", ["SkerryModel", "Store", "ChatCodec", "Account", "SkerryNode", nioCore, crypto, hummingbird, httpTypes, logging]),
+        layer(
+            "Adapters", "HTTPAPI",
+            ["SkerryModel", "Store", "ChatCodec", "Account", "Replication", "SkerryNode", nioCore, crypto, hummingbird, httpTypes, logging]),
         layer("Adapters", "WebPages", ["CZlib", nioCore, hummingbird, httpTypes, crypto], exclude: ["Assets"], plugins: ["AssetsPlugin"]),
         layer("Adapters", "Settings", ["SkerryModel", configuration]),
+        layer(
+            "Adapters", "Federation",
+            [
+                "SkerryModel", "Store", "MQTTCodec", "TopicRouting", "Replication", "SkerryNode", "CMosquitto", "CLinux",
+                nioCore, nioPosix, nioSSL, crypto, cryptoExtras, x509, swiftASN1, logging,
+            ]),
+        layer("Adapters", "Blobs", ["SkerryModel", "Replication", "SkerryNode", crypto]),
 
         // Server
         layer(
             "Server", "SkerryServer",
             [
-                "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "CLinux", "Account", "SkerryNode", "Listeners", "HTTPAPI", "WebPages", "Settings",
-                nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals, logging,
+                "SkerryModel", "Store", "StoreSQLite", "ChatCodec", "CLinux", "Account", "Replication", "SkerryNode", "Listeners", "HTTPAPI", "WebPages",
+                "Settings", "Federation", "Blobs", nioCore, nioPosix, nioHTTP1, nioSSL, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals,
+                logging,
             ]),
 
         // Programs
         program("skerry", ["SkerryModel", "SkerryServer", "Settings", nioCore, argumentParser]),
         program("skerry-bench", ["SkerryModel", "MQTTCodec", "TopicRouting", nioCore, nioPosix, nioHTTP1, nioWebSocket, argumentParser]),
-        program("skerry-dev", ["SkerryModel", "SkerryNode", "Listeners", nioCore, nioPosix, nioHTTP1, logging, argumentParser]),
+        program("skerry-dev", ["SkerryModel", "SkerryNode", "Listeners", "Simulator", nioCore, nioPosix, nioHTTP1, logging, argumentParser]),
 
         // Tests
         .target(
             name: "TestKit", dependencies: ["SkerryModel", "Store", nioCore],
             path: "Tests/TestKit", swiftSettings: strict),
+        .target(
+            name: "Simulator", dependencies: ["SkerryModel", "Replication", nioCore],
+            path: "Tests/Simulator", swiftSettings: strict),
         tests("SkerryModelTests", ["SkerryModel", "TestKit", nioCore]),
         tests("MQTTCodecTests", ["MQTTCodec", "SkerryModel", "TestKit", nioCore, nioEmbedded, nioTestUtils], exclude: ["Corpus"]),
         tests("ChatCodecTests", ["ChatCodec", "SkerryModel", "TestKit", nioCore]),
@@ -143,7 +160,14 @@ let package = Package(
         tests("MQTTSessionTests", ["MQTTSession", "MQTTCodec", "SkerryModel", nioCore]),
         tests("ConversationTests", ["Conversation", "SkerryModel"]),
         tests("AccountTests", ["Account", "SkerryModel", "TestKit"]),
-        tests("ReplicationTests", ["Replication", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
+        tests("ReplicationTests", ["Replication", "SkerryModel", "TestKit", "Simulator", nioCore, crypto], exclude: ["Golden"]),
+        tests(
+            "FederationTests",
+            [
+                "Federation", "CMosquitto", "Replication", "SkerryNode", "SkerryModel", "Store", "MQTTCodec", "Listeners", "TestKit",
+                nioCore, nioPosix, nioEmbedded, nioSSL, crypto, x509, swiftASN1, logging,
+            ]),
+        tests("BlobsTests", ["Blobs", "Replication", "SkerryNode", "SkerryModel", "TestKit", nioCore, crypto]),
         tests("StoreTests", ["Store", "StoreSQLite", "CSQLite", "SkerryModel", "TestKit", nioCore], exclude: ["Golden"]),
         tests(
             "SkerryNodeTests",

@@ -19,6 +19,8 @@ package enum EntryBody: Sendable, Hashable {
     case membership(MembershipEntry)
     case block(owner: UserID, target: UserID, isOn: Bool)
     case accessRule(AccessRuleEntry)
+    case member(MemberEntry)
+    case retained(RetainedEntry)
     // Message stream
     case message(MessageEntry)
     case edit(MessageChange, text: String)
@@ -30,7 +32,7 @@ package enum EntryBody: Sendable, Hashable {
 
     package var stream: Stream {
         switch self {
-        case .user, .device, .invite, .conversation, .membership, .block, .accessRule: .control
+        case .user, .device, .invite, .conversation, .membership, .block, .accessRule, .member, .retained: .control
         case .message, .edit, .recall, .reaction, .receipt, .unknown: .message
         }
     }

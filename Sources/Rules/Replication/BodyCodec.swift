@@ -25,6 +25,11 @@ enum BodyCodec {
             writer.bytes(2, target.bytes)
             writer.flag(3, isOn)
         case .accessRule(let rule): AccessRuleCodec.write(rule, to: &writer)
+        case .member(let member): MemberCodec.write(member, to: &writer)
+        case .retained(let retained):
+            writer.text(1, retained.topic)
+            writer.bytes(2, retained.body)
+            writer.varint(3, retained.expiresMilliseconds)
         case .message(let message): ContentCodec.write(message, to: &writer)
         case .edit(let change, let text):
             Self.write(change, to: &writer)
@@ -44,7 +49,9 @@ enum BodyCodec {
         return writer.bytes
     }
 
-    static func decode(_ type: EntryCodec.EntryType, id: ArraySlice<UInt8>?, _ fields: FieldMap) throws(EntryDecodeError) -> EntryBody {
+    static func decode(
+        _ type: EntryCodec.EntryType, id: ArraySlice<UInt8>?, _ body: ArraySlice<UInt8>, _ fields: FieldMap
+    ) throws(EntryDecodeError) -> EntryBody {
         switch type {
         case .user: return .user(try Self.user(fields))
         case .device: return .device(try Self.device(fields))
@@ -66,6 +73,11 @@ enum BodyCodec {
                     by: try fields.identifier(6)))
         case .block: return .block(owner: try fields.identifier(1), target: try fields.identifier(2), isOn: fields.flag(3))
         case .accessRule: return .accessRule(try AccessRuleCodec.rule(fields))
+        case .member:
+            return .member(try MemberCodec.decode(body))
+        case .retained:
+            return .retained(
+                RetainedEntry(topic: try fields.requiredText(1), body: fields.slice(2).map { Array($0) } ?? [], expiresMilliseconds: try fields.required(3)))
         case .message:
             guard let id, let id = MessageID(bytes: id) else { throw EntryDecodeError(.missingField, at: 3) }
             return .message(try ContentCodec.message(id, fields))

@@ -15,6 +15,8 @@ package enum EntryCodec {
         case membership = 5
         case block = 6
         case accessRule = 7
+        case member = 8
+        case retained = 9
         case message = 16
         case edit = 17
         case recall = 18
@@ -43,7 +45,7 @@ package enum EntryCodec {
         let number = try fields.required(1)
         guard let type = EntryType(rawValue: number) else { return Entry(hlc: hlc, body: .unknown(type: number, bytes: bytes)) }
         guard let body = fields.slice(5) else { throw EntryDecodeError(.missingField, at: 5) }
-        return Entry(hlc: hlc, body: try BodyCodec.decode(type, id: fields.slice(3), try FieldMap(body)))
+        return Entry(hlc: hlc, body: try BodyCodec.decode(type, id: fields.slice(3), body, try FieldMap(body)))
     }
 
     /// Entries with the same key replace each other when a log is compacted (FEDERATION.md §2.6); nil = kept until retention.
@@ -56,6 +58,8 @@ package enum EntryCodec {
         case .membership(let membership): membership.conversation.bytes + membership.user.bytes
         case .block(let owner, let target, _): owner.bytes + target.bytes
         case .accessRule(let rule): rule.id.bytes
+        case .member(let member): member.box.bytes
+        case .retained(let retained): Array(retained.topic.utf8)
         case .receipt(let conversation, let user, _, _): conversation.bytes + user.bytes
         case .message, .edit, .recall, .reaction, .unknown: nil
         }
@@ -70,6 +74,8 @@ package enum EntryCodec {
         case .membership: .membership
         case .block: .block
         case .accessRule: .accessRule
+        case .member: .member
+        case .retained: .retained
         case .message, .unknown: .message
         case .edit: .edit
         case .recall: .recall

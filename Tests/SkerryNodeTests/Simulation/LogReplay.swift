@@ -72,7 +72,7 @@ struct LogReplay {
             guard let read else { return }
             let before = self.conversations[conversation]?.read[user]
             self.conversations[conversation]?.read[user] = before.map { max($0, read) } ?? read
-        case .user, .device, .invite, .block, .accessRule, .unknown: return
+        case .user, .device, .invite, .block, .accessRule, .member, .retained, .unknown: return
         }
     }
 

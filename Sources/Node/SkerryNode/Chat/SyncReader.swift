@@ -107,7 +107,7 @@ struct SyncReader {
                 changes.append(.receipt(conversation, user, received: row.received, read: row.read))
             case .conversation(let conversation): try self.show(conversation.id, caller, memberships, &shown, &changes)
             case .membership(let membership): try self.show(membership.conversation, caller, memberships, &shown, &changes)
-            case .user, .device, .invite, .block, .accessRule, .unknown: continue
+            case .user, .device, .invite, .block, .accessRule, .member, .retained, .unknown: continue
             }
         }
         return changes

@@ -37,7 +37,7 @@ package enum Applier {
         case .receipt(let conversation, let user, let received, let read):
             try Self.receipt(conversation, user, received, read, store)
             try store.index(.conversation(conversation), at: position)
-        case .unknown: break
+        case .member, .retained, .unknown: break
         }
     }
 
