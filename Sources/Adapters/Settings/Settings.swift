@@ -15,6 +15,9 @@ package struct Settings: Sendable {
     package var https = Listener(port: 8_443)
     package var mqtt = Listener(port: 1_883)
     package var mqtts = Listener(port: 8_883)
+    /// For other boxes.
+    package var federationPort = Listener(port: 0)
+    package var federation = Federation()
     package var tls = TLS()
     package var broker = Broker()
     /// For MQTT, beside `mqtt` and `mqtts`.

@@ -74,7 +74,7 @@ class Box:
         assert self.process is None, "the box runs already"
         self._published.unlink(missing_ok=True)  # what a killed box left says nothing about this one
         command = [binary(), "serve", "--data", str(self.directory), "--bind", "127.0.0.1"]
-        for option in ("--http-port", "--https-port", "--mqtt-port", "--mqtts-port"):
+        for option in ("--http-port", "--https-port", "--mqtt-port", "--mqtts-port", "--federation-port"):
             if option not in self.options:
                 command += [option, "0"]
         with open(self.log_path, "ab") as log:

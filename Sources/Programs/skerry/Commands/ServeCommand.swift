@@ -29,6 +29,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Port of MQTT with TLS.", valueName: "n"))
     var mqttsPort: String?
 
+    @Option(help: ArgumentHelp("Port for paired boxes.", valueName: "n"))
+    var federationPort: String?
+
     @Option(help: ArgumentHelp("Topic filters, separated by commas, that MQTT clients without an account may use.", valueName: "filters"))
     var mqttAnonymous: String?
 
@@ -54,6 +57,7 @@ struct ServeCommand: AsyncParsableCommand {
         let named = [
             ("bind", self.bind, "--bind"), ("http.port", self.httpPort, "--http-port"), ("https.port", self.httpsPort, "--https-port"),
             ("mqtt.port", self.mqttPort, "--mqtt-port"), ("mqtts.port", self.mqttsPort, "--mqtts-port"),
+            ("federation.port", self.federationPort, "--federation-port"),
             ("mqtt.anonymous", self.mqttAnonymous, "--mqtt-anonymous"), ("log.level", self.logLevel, "--log-level"),
         ]
         for (key, value, name) in named {
