@@ -58,6 +58,10 @@ package enum MetricName: String, Sendable, CaseIterable {
     case mqttKeepAliveTimeouts = "skerry_mqtt_keep_alive_timeouts_total"
     case mqttSocketsOpened = "skerry_mqtt_sockets_opened_total"
     case mqttSessionsExpired = "skerry_mqtt_sessions_expired_total"
+    // Federation
+    case federationMessagesIn = "skerry_federation_messages_received_total"
+    case federationMessagesOut = "skerry_federation_messages_sent_total"
+    case federationAlarms = "skerry_federation_alarms_total"
     case mqttPacketsIn = "skerry_mqtt_packets_received_total"
     case mqttPacketsOut = "skerry_mqtt_packets_sent_total"
     case mqttPublishBytesIn = "skerry_mqtt_publish_bytes_received_total"
@@ -128,6 +132,9 @@ package enum MetricName: String, Sendable, CaseIterable {
         case .mqttReauthenticationsRefused: "MQTT connections closed because their client could not prove anew who it is."
         case .mqttBytesIn: "Bytes received from MQTT clients."
         case .mqttBytesOut: "Bytes sent to MQTT clients."
+        case .federationMessagesIn: "Messages received from other boxes."
+        case .federationMessagesOut: "Messages sent to other boxes."
+        case .federationAlarms: "Messages of other boxes that were refused, and other things about them that an administrator should know."
         }
     }
 }

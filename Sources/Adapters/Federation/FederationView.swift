@@ -1,0 +1,111 @@
+package import Replication
+package import SkerryModel
+import Synchronization
+
+/// What the service knows, for callers on any thread; written by the service alone. Each lock is a leaf.
+package final class FederationView: Sendable {
+    private struct State {
+        var federation: FederationID?
+        var peers: Set<BoxID> = []
+        var members: [BoxID: MemberEntry] = [:]
+        var sync: [BoxID: PeerSync] = [:]
+        var quarantine: QuarantineReason?
+        /// Where boxes were heard of lately, beside what the member list says.
+        var endpoints: [BoxID: [String]] = [:]
+    }
+
+    private let state = Mutex(State())
+    let waiting = WaitingRuns()
+    let alarms = AlarmHistory()
+
+    package internal(set) var federation: FederationID? {
+        get { self.state.withLock(\.federation) }
+        set { self.state.withLock { $0.federation = newValue } }
+    }
+    package internal(set) var peers: Set<BoxID> {
+        get { self.state.withLock(\.peers) }
+        set { self.state.withLock { $0.peers = newValue } }
+    }
+    package internal(set) var members: [BoxID: MemberEntry] {
+        get { self.state.withLock(\.members) }
+        set { self.state.withLock { $0.members = newValue } }
+    }
+    package internal(set) var sync: [BoxID: PeerSync] {
+        get { self.state.withLock(\.sync) }
+        set { self.state.withLock { $0.sync = newValue } }
+    }
+    package internal(set) var quarantine: QuarantineReason? {
+        get { self.state.withLock(\.quarantine) }
+        set { self.state.withLock { $0.quarantine = newValue } }
+    }
+
+    /// Addresses that `box` was heard from, newest first; true when they are news.
+    func hint(_ box: BoxID, _ endpoints: [String]) -> Bool {
+        self.state.withLock { state in
+            let kept = Array(endpoints.prefix(MemberEntry.endpointsMax))
+            guard state.members[box] != nil, state.endpoints[box] != kept else { return false }
+            state.endpoints[box] = kept
+            return true
+        }
+    }
+
+    /// Where to look for a member: where it was heard of, then what the list says.
+    func endpoints(of member: MemberEntry) -> [String] {
+        var endpoints = self.state.withLock { $0.endpoints[member.box] } ?? []
+        for endpoint in member.endpoints where !endpoints.contains(endpoint) { endpoints.append(endpoint) }
+        return endpoints
+    }
+}
+
+/// Bytes of own entries on their way from the writer to the service. Beyond the bound only heads go on, and peers pull the rest.
+final class WaitingRuns: Sendable {
+    static let bytesMax = 4 * 1024 * 1024
+    private let bytes = Atomic(0)
+
+    /// False: there is no room.
+    func take(_ runs: [CommittedRun]) -> Bool {
+        let count = runs.reduce(0) { $0 + Self.byteCount($1) }
+        if self.bytes.add(count, ordering: .relaxed).newValue <= Self.bytesMax { return true }
+        self.bytes.subtract(count, ordering: .relaxed)
+        return false
+    }
+
+    func give(back run: CommittedRun) { self.bytes.subtract(Self.byteCount(run), ordering: .relaxed) }
+
+    private static func byteCount(_ run: CommittedRun) -> Int { run.entries.reduce(0) { $0 + $1.count + 32 } }
+}
+
+/// Remote batches on their way to the disk: one commit at a time.
+struct ApplyQueue {
+    private var tokens: [UInt64] = []
+    private var batches: [IncomingBatch] = []
+    private var due: UInt64?
+    var isBusy = false
+
+    /// Batches of one commit: its transaction must not keep people waiting.
+    static let batchesMax = 16
+
+    var isEmpty: Bool { self.tokens.isEmpty }
+    var isLarge: Bool { self.batches.count >= 4 }
+
+    mutating func add(_ token: UInt64, _ batches: [IncomingBatch]) {
+        self.tokens.append(token)
+        self.batches.append(contentsOf: batches)
+    }
+
+    /// False: a commit is due earlier already.
+    mutating func schedule(_ time: UInt64) -> Bool {
+        if let due = self.due, due <= time { return false }
+        self.due = time
+        return true
+    }
+
+    func isDue(_ time: UInt64) -> Bool { self.due == time && !self.isBusy && !self.isEmpty }
+
+    /// All that waits; nil when there is nothing, or one is under way.
+    mutating func take() -> (tokens: [UInt64], batches: [IncomingBatch])? {
+        guard !self.isBusy, !self.isEmpty else { return nil }
+        defer { (self.tokens, self.batches, self.due, self.isBusy) = ([], [], nil, true) }
+        return (self.tokens, self.batches)
+    }
+}
