@@ -18,6 +18,7 @@ package final class NodeControl: Sendable {
     private let startedMonotonic: UInt64
     /// Why the box is not ready beside what can be seen from here: starting, draining.
     private let holds = Mutex<Set<String>>([])
+    private let boxes = Mutex<(any FederationControl)?>(nil)
 
     package init(
         node: Node, accounts: AccountService, listeners: ListenerRegistry, broker: MQTTBroker? = nil, version: String, probe: SystemProbe
@@ -33,6 +34,10 @@ package final class NodeControl: Sendable {
         self.addGauges()
         self.addBrokerGauges()
     }
+
+    /// The other boxes; nil until it is attached, and for good where the box has no federation listener.
+    package var federation: (any FederationControl)? { self.boxes.withLock { $0 } }
+    package func attach(_ federation: any FederationControl) { self.boxes.withLock { $0 = federation } }
 
     package var uptimeSeconds: Int { Int((self.node.clock.monotonic() - self.startedMonotonic) / 1_000) }
 

@@ -1,53 +1,6 @@
 package import Replication
 package import SkerryModel
 
-/// Whether a box is there, as this box sees it (FEDERATION.md §3).
-package enum BoxLiveness: String, Sendable, Hashable, CaseIterable {
-    case unknown, alive, suspect, down, leaving
-    /// No word from it, but another box hears it.
-    case unreachable
-}
-
-/// Load as a box tells it in its heartbeat (FEDERATION.md §5); shares of what it can bear, 1 = full.
-package struct BoxLoad: Sendable, Hashable {
-    package var connections: Int
-    package var connectionsMax: Int
-    /// How much this box can bear beside others: 1 for a small board.
-    package var weight: Double
-    package var memory: Double
-    package var processor: Double
-    package var descriptors: Double
-    package var loopLagMilliseconds: Double
-    package var isDiskLow: Bool
-
-    package init(
-        connections: Int = 0, connectionsMax: Int = 0, weight: Double = 1, memory: Double = 0, processor: Double = 0, descriptors: Double = 0,
-        loopLagMilliseconds: Double = 0, isDiskLow: Bool = false
-    ) {
-        self.connections = connections
-        self.connectionsMax = connectionsMax
-        self.weight = weight
-        self.memory = memory
-        self.processor = processor
-        self.descriptors = descriptors
-        self.loopLagMilliseconds = loopLagMilliseconds
-        self.isDiskLow = isDiskLow
-    }
-}
-
-/// Where a box can be reached by people and devices: `kind` is ws, wss, http, https, mqtt, mqtts or federation.
-package struct BoxEndpoint: Sendable, Hashable {
-    package var kind: String
-    package var address: String
-    package var port: Int
-
-    package init(kind: String, address: String, port: Int) {
-        self.kind = kind
-        self.address = address
-        self.port = port
-    }
-}
-
 /// One line of the list of boxes: the box itself first.
 package struct BoxOverview: Sendable {
     package var box: BoxID
@@ -104,40 +57,6 @@ package struct BoxOverview: Sendable {
     }
 }
 
-/// A pairing token that was just made: shown once.
-package struct PairingInvite: Sendable, Hashable {
-    package var token: String
-    package var expiresMilliseconds: UInt64
-    /// Fingerprint words of this box, to compare.
-    package var words: String
-
-    package init(token: String, expiresMilliseconds: UInt64, words: String) {
-        self.token = token
-        self.expiresMilliseconds = expiresMilliseconds
-        self.words = words
-    }
-}
-
-/// A box that has used a token and waits for an administrator, or one seen on the network that wants to join.
-package struct PairingCandidate: Sendable, Hashable {
-    package enum State: String, Sendable, Hashable { case waiting, nearby }
-    package var box: BoxID
-    package var name: String
-    package var words: String
-    package var address: String
-    package var state: State
-    package var sinceMilliseconds: UInt64
-
-    package init(box: BoxID, name: String, words: String, address: String, state: State, sinceMilliseconds: UInt64) {
-        self.box = box
-        self.name = name
-        self.words = words
-        self.address = address
-        self.state = state
-        self.sinceMilliseconds = sinceMilliseconds
-    }
-}
-
 /// Where a client should connect (FEDERATION.md §5).
 package struct BoxAssignment: Sendable, Hashable {
     package var box: BoxID
@@ -165,21 +84,8 @@ package protocol FederationControl: AnyObject, Sendable {
     /// This box first, then by name; removed boxes last.
     func boxes() async -> [BoxOverview]
 
-    // Pairing (FEDERATION.md §3)
-    /// Makes the federation first if there is none. `waits`: whether an administrator must approve whoever uses it.
-    func invite(waits: Bool) async throws(SkerryError) -> PairingInvite
-    /// Joins the federation of `token`; returns its name for people.
-    func join(token: String) async throws(SkerryError) -> String
-    func candidates() async -> [PairingCandidate]
-    func approve(_ box: BoxID) async throws(SkerryError)
-    func ignore(_ box: BoxID) async throws(SkerryError)
-    /// Fingerprint words of this box.
-    var words: String { get }
-    /// Takes a box out: `isLost` at once and for ever, else only once others hold all it has.
-    func remove(_ box: BoxID, isLost: Bool, reason: String) async throws(SkerryError)
-    /// The CA's key under a passphrase, as a file to keep elsewhere.
-    func recoveryFile(passphrase: String) async throws(SkerryError) -> [UInt8]
-    func restoreIssuer(file: [UInt8], passphrase: String) async throws(SkerryError)
+    /// How boxes come in and go.
+    var pairing: any PairingControl { get }
 
     // Load (FEDERATION.md §5)
     func assign(previous: BoxID?, token: String?) async throws(SkerryError) -> BoxAssignment
