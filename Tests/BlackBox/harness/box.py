@@ -58,6 +58,10 @@ class Box:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.options = list(options)
         self.log_path = self.directory.parent / (self.directory.name + ".log")
+        self.host = "127.0.0.1"
+        self.bind = "127.0.0.1"
+        self.prefix: list[str] = []  # what starts the program somewhere else: another network namespace, another clock
+        self.variables: dict[str, str] = {}
         self.process: subprocess.Popen | None = None
         self.endpoints: dict = {}
         self._admin: Person | None = None
@@ -73,13 +77,14 @@ class Box:
         """Starts the process without waiting for anything."""
         assert self.process is None, "the box runs already"
         self._published.unlink(missing_ok=True)  # what a killed box left says nothing about this one
-        command = [binary(), "serve", "--data", str(self.directory), "--bind", "127.0.0.1"]
+        command = [*self.prefix, binary(), "serve", "--data", str(self.directory), "--bind", self.bind]
         for option in ("--http-port", "--https-port", "--mqtt-port", "--mqtts-port", "--federation-port"):
             if option not in self.options:
                 command += [option, "0"]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                command + self.options, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True)
+                command + self.options, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**environment(), **self.variables},
+                start_new_session=True)
 
     def start(self) -> "Box":
         """Starts the process and waits until all listeners are open."""
@@ -155,18 +160,22 @@ class Box:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port('http')}"
+        return f"http://{self.host}:{self.port('http')}"
 
     @property
     def https_url(self) -> str:
-        return f"https://127.0.0.1:{self.port('https')}"
+        return f"https://{self.host}:{self.port('https')}"
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port('http')}/v1/ws"
+        return f"ws://{self.host}:{self.port('http')}/v1/ws"
 
     def rest(self, token: str | None = None, address: str | None = None) -> REST:
-        return REST(self.url, token, address or free_address())
+        return REST(self.url, token, address or self.client_address())
+
+    def client_address(self) -> str | None:
+        """From where a client of its own comes."""
+        return free_address() if self.host == "127.0.0.1" else None
 
     # MARK: people
 
@@ -206,7 +215,7 @@ class Person:
         self.box = box
         self.name = name
         self.password = password
-        self.address = free_address()
+        self.address = box.client_address()
         self.login(login)
 
     def login(self, login: dict | None = None, device: str = "tests") -> dict:
