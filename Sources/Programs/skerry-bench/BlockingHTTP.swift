@@ -6,6 +6,12 @@ import Musl
 
 /// A request and its answer on a connection of their own: for setting up, never for measuring.
 enum BlockingHTTP {
+    static func get(port: Int, _ path: String, token: String? = nil) throws -> String {
+        let (status, text) = try Self.exchange(port: port, path, nil, token, nil)
+        guard status == 200 else { throw BenchError("\(path) answered \(status): \(text.prefix(300))") }
+        return text
+    }
+
     static func post(port: Int, _ path: String, _ body: String, token: String?, from address: String?) throws -> String {
         // A freshly made account may find the password hashing busy; that is an answer to wait after.
         for _ in 0..<50 {
@@ -17,16 +23,16 @@ enum BlockingHTTP {
         throw BenchError("\(path) stays busy")
     }
 
-    private static func exchange(port: Int, _ path: String, _ body: String, _ token: String?, _ address: String?) throws -> (Int, String) {
+    private static func exchange(port: Int, _ path: String, _ body: String?, _ token: String?, _ address: String?) throws -> (Int, String) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw BenchError("no socket") }
         defer { _ = close(descriptor) }
         if let address { _ = LoopbackName.with(address, 0) { bind(descriptor, $0, $1) } }
         guard LoopbackName.with("127.0.0.1", port, { connect(descriptor, $0, $1) }) == 0 else { throw BenchError("port \(port) does not answer") }
-        var head =
-            "POST \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
+        var head = "\(body == nil ? "GET" : "POST") \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\n"
+        if let body { head += "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n" }
         if let token { head += "Authorization: Bearer \(token)\r\n" }
-        let request = Array((head + "\r\n" + body).utf8)
+        let request = Array((head + "\r\n" + (body ?? "")).utf8)
         guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else { throw BenchError("port \(port) does not listen") }
         var answer: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16_384)

@@ -9,6 +9,8 @@ final class ChatSender {
     private var number = 0
     private var sentAt: UInt64 = 0
     private var isRunning = false
+    /// Whether each message says when it was sent, for whoever reads it.
+    private var isTimed = false
     private var waiting: EventLoopPromise<ByteBuffer>?
     /// Nanoseconds from send to acknowledgement, of every message of this run.
     private(set) var latencies: [Double] = []
@@ -48,6 +50,12 @@ final class ChatSender {
         self.sendNext()
     }
 
+    /// As `start`; each message carries the time, behind an `@`.
+    func startTimed() {
+        self.isTimed = true
+        self.start()
+    }
+
     /// The message under way is still acknowledged, but not counted.
     func stop() { self.isRunning = false }
 
@@ -66,7 +74,7 @@ final class ChatSender {
     private func message() -> String {
         """
         {"t":"send","id":\(self.number),"d":{"conv":"\(self.conversation)","cid":"\(self.prefix)-\(self.number)","kind":"text",\
-        "text":"a message as long as people write them, more or less: \(self.number)"}}
+        "text":"a message as long as people write them, more or less: \(self.number)\(self.isTimed ? " @\(self.sentAt)" : "")"}}
         """
     }
 

@@ -11,7 +11,7 @@ final class MeasuredBox {
     private(set) var process: ServerProcess?
     private(set) var httpPort = 0
     private(set) var mqttPort = 0
-    private var adminToken = ""
+    private(set) var adminToken = ""
     private var inviteToken = ""
     private var peopleCount = 0
 
@@ -42,7 +42,7 @@ final class MeasuredBox {
             self.measure.skerry,
             [
                 "serve", "--data", self.directory + "/data", "--bind", "127.0.0.1", "--http-port", "0", "--mqtt-port", "0", "--https-port", "0", "--mqtts-port",
-                "0",
+                "0", "--federation-port", "0",
                 "--config", self.directory + "/bench.conf",
             ] + self.measure.settings.flatMap { ["--set", $0] }, log: self.directory + "/log", pinning: self.measure.pinning)
         self.process = process
@@ -98,6 +98,36 @@ final class MeasuredBox {
             return Person(name: name, token: try JSONText.string("token", in: try self.post("/v1/invites/accept", body, from: address)), address: address)
         }
     }
+
+    /// What a verb of the command line prints on this box.
+    func verb(_ arguments: [String], input: String = "") throws -> String {
+        let (given, printed) = (self.directory + "/verb.in", self.directory + "/verb.out")
+        try ProcFile.put(input, at: given)
+        unlink(printed)
+        let verb = try ServerProcess(self.measure.skerry, arguments + ["--data", self.directory + "/data"], log: printed, input: given)
+        let status = verb.exitStatus()
+        let text = ProcFile.text(printed)
+        guard status == 0 else { throw BenchError("skerry \(arguments.joined(separator: " ")) ended with \(status): \(text)") }
+        return text
+    }
+
+    /// Joins the federation of `other`, which is made if there is none.
+    func join(_ other: MeasuredBox) throws {
+        let token = try other.verb(["pair", "invite"]).split(separator: "\n").last.map(String.init) ?? ""
+        _ = try self.verb(["pair", "join"], input: token + "\n")
+        try Waiting.until("the account of the founder is known at the other box", seconds: 30, every: 50) {
+            guard
+                let login = try? BlockingHTTP.post(
+                    port: self.httpPort, "/v1/login", "{\"name\":\"admin\",\"password\":\"a password to measure with\",\"device\":\"bench\"}", token: nil,
+                    from: nil)
+            else { return false }
+            self.adminToken = try JSONText.string("token", in: login)
+            return true
+        }
+    }
+
+    /// The same person at this box: their token is good at every box of the federation.
+    func get(_ path: String) throws -> String { try BlockingHTTP.get(port: self.httpPort, path, token: self.adminToken) }
 
     func post(_ path: String, _ body: String, token: String? = nil, from address: String? = nil) throws -> String {
         try BlockingHTTP.post(port: self.httpPort, path, body, token: token, from: address)

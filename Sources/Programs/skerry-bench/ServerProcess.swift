@@ -10,12 +10,12 @@ final class ServerProcess {
     private var isRunning = true
 
     /// - Parameter pinning: where it may run; nil for everywhere.
-    init(_ path: String, _ arguments: [String], log: String, pinning: Pinning? = nil) throws {
+    init(_ path: String, _ arguments: [String], log: String, pinning: Pinning? = nil, input: String = "/dev/null") throws {
         let (path, arguments) = pinning?.prefix(path, arguments) ?? (path, arguments)
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
         // Settings of the person who measures must not reach what is measured.

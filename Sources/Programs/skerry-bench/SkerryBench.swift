@@ -12,7 +12,7 @@ struct SkerryBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skerry-bench",
         abstract: "Measure memory, latency and throughput of a box.",
-        subcommands: [Footprint.self, Idle.self, Send.self, MQTT.self, All.self])
+        subcommands: [Footprint.self, Idle.self, Send.self, MQTT.self, Federation.self, All.self])
 }
 
 /// Everything, in the order of the README.
@@ -29,6 +29,7 @@ struct All: ParsableCommand {
         try Idle.measure(measure, connections: self.connections, into: &report)
         try Send.measure(measure, senders: [1, 100], into: &report)
         try MQTT.measure(measure, into: &report)
+        try Federation.measure(measure, entries: 1_000_000, idleSeconds: 60, into: &report)
         report.print(asJSON: self.options.json)
     }
 }
