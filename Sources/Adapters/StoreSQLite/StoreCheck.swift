@@ -39,12 +39,22 @@ package enum StoreCheck {
         Rule(
             sentence: "an epoch of the log has a gap, or its head is not its last entry.",
             count: """
-                SELECT count(*) FROM epoch e WHERE e.head <> (SELECT count(*) FROM entry WHERE pos > e.number << 40 AND pos < (e.number + 1) << 40)
-                OR e.head <> (SELECT coalesce(max(pos) - (e.number << 40), 0) FROM entry WHERE pos > e.number << 40 AND pos < (e.number + 1) << 40)
+                SELECT count(*) FROM epoch e WHERE e.head - e.low <> (SELECT count(*) FROM entry WHERE pos > e.number << 40 AND pos < (e.number + 1) << 40)
+                + (SELECT count(*) FROM dropped WHERE pos > e.number << 40 AND pos < (e.number + 1) << 40)
+                OR e.head <> max(e.low, (SELECT coalesce(max(pos) - (e.number << 40), 0) FROM entry WHERE pos > e.number << 40 AND pos < (e.number + 1) << 40),
+                (SELECT coalesce(max(pos) - (e.number << 40), 0) FROM dropped WHERE pos > e.number << 40 AND pos < (e.number + 1) << 40))
                 """),
         Rule(
             sentence: "an entry of the log belongs to no epoch.",
             count: "SELECT count(*) FROM entry WHERE NOT EXISTS (SELECT 1 FROM epoch WHERE number = pos >> 40)"),
+        Rule(
+            sentence: "a signed batch covers entries that are not there.",
+            count:
+                "SELECT count(*) FROM batch b WHERE NOT EXISTS (SELECT 1 FROM epoch WHERE number = b.pos >> 40 AND head >= (b.pos & 0xFFFFFFFFFF) + b.count - 1)"
+        ),
+        Rule(
+            sentence: "a retained message is there and cleared at the same time.",
+            count: "SELECT count(*) FROM retained WHERE topic IN (SELECT topic FROM retained_cleared)"),
         Rule(
             sentence: "a message has no entry in the log.",
             count: "SELECT count(*) FROM message m WHERE NOT EXISTS (SELECT 1 FROM entry WHERE pos = m.pos)"),

@@ -80,10 +80,13 @@ package struct UserRecord: Sendable, Hashable {
     package var createdMilliseconds: UInt64
     /// The order of the entry that wrote this row: the greater one wins.
     package var stamp: Order
+    /// Two boxes gave the same name away while they were apart: what this user's entry says, while somebody with an older right to it has
+    /// it and `name` is that with `~` and the beginning of the id. Nil: `name` is what the entry says.
+    package var wantedName: String?
 
     package init(
         id: UserID, name: String, nameKey: String, display: String, role: Role, isLocked: Bool, passwordHash: String, scramVerifier: String = "",
-        createdMilliseconds: UInt64, stamp: Order
+        createdMilliseconds: UInt64, stamp: Order, wantedName: String? = nil
     ) {
         self.id = id
         self.name = name
@@ -95,6 +98,7 @@ package struct UserRecord: Sendable, Hashable {
         self.scramVerifier = scramVerifier
         self.createdMilliseconds = createdMilliseconds
         self.stamp = stamp
+        self.wantedName = wantedName
     }
 }
 

@@ -5,6 +5,8 @@ package protocol AccountReading {
     func user(nameKey: String) throws -> UserRecord?
     /// Users whose name key starts with `prefix`, by rising key, after the key `after`, at most `limit`.
     func users(prefix: String, after: String, limit: Int) throws -> [UserRecord]
+    /// Everybody whose entry gives them the name of this key, whoever of them has it (`UserRecord.wantedName`), by rising (created, id).
+    func namesakes(nameKey: String) throws -> [UserRecord]
     func userCount() throws -> Int
     func device(_ id: DeviceID) throws -> DeviceRecord?
     func device(tokenHash: [UInt8]) throws -> DeviceRecord?

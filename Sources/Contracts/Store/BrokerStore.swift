@@ -1,4 +1,5 @@
 package import NIOCore
+package import SkerryModel
 
 // What the MQTT broker keeps: sessions that outlive their connection, what they subscribed to, what they are still owed, what they have
 // half received, and retained messages. Bodies and other blobs are written by the broker and are opaque here; the store gives them back
@@ -109,11 +110,14 @@ package struct RetainedRecord: Sendable, Hashable {
     package var body: ByteBuffer
     /// The broker's clock; 0 = never.
     package var expiresMilliseconds: UInt64
+    /// The order of the log entry that brought it; nil = it is this box's alone, and older than any entry.
+    package var stamp: Order?
 
-    package init(topic: String, body: ByteBuffer, expiresMilliseconds: UInt64) {
+    package init(topic: String, body: ByteBuffer, expiresMilliseconds: UInt64, stamp: Order? = nil) {
         self.topic = topic
         self.body = body
         self.expiresMilliseconds = expiresMilliseconds
+        self.stamp = stamp
     }
 }
 
@@ -150,6 +154,8 @@ package protocol BrokerReading {
     /// Retained messages whose topic starts with `prefix` (bytewise) and is greater than `after` (bytewise; "" = from the first), rising: at
     /// most `limit`, and at most `bytes` of bodies except that the first row always comes. Expired ones are included.
     func retained(prefix: String, after topic: String, limit: Int, bytes: Int) throws -> [RetainedRecord]
+    /// The stamp of a topic's retained message, or of what cleared it; nil when no log entry was ever about it, or it is forgotten.
+    func retainedStamp(topic: String) throws -> Order?
     /// Kept up to date by `putRetained` and `removeRetained…` in the same transaction, not counted at the call.
     func retainedTotals() throws -> RetainedTotals
 }
@@ -179,9 +185,14 @@ package protocol BrokerWriting {
     func putInbound(_ record: InboundRecord) throws
     func removeInbound(session: Int32, packetID: UInt16) throws
 
-    /// Writes the row of this topic, over one that is there.
+    /// Writes the row of this topic, over one that is there. Comparing stamps is the caller's business.
     func putRetained(_ record: RetainedRecord) throws
+    /// Removes the row, and any memory of what cleared it.
     func removeRetained(topic: String) throws
+    /// Removes the row and remembers the order of the entry that cleared it, so that an older one cannot bring it back.
+    func clearRetained(topic: String, stamp: Order) throws
+    /// Forgets what cleared topics at or before `milliseconds` (of the stamp), at most `limit`; returns how many.
+    func forgetClearedRetained(before milliseconds: UInt64, limit: Int) throws -> Int
     /// Removes retained messages that expire at or before `now` (0 = never expires), at most `limit`; returns how many. Wants an index on
     /// the expiry of rows that have one.
     func removeRetained(expiredAt now: UInt64, limit: Int) throws -> Int

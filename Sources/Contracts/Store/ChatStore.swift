@@ -83,7 +83,8 @@ package protocol ChatReading {
     func newestOrder(_ conversation: ConversationID) throws -> Order?
     /// Messages of others after `order`, counted up to `limit`.
     func unreadCount(_ conversation: ConversationID, for user: UserID, after order: Order?, limit: Int) throws -> Int
-    func edit(of target: MessageID) throws -> EditRecord?
+    /// The last edit of a message by that user: only the sender's own counts, and which of them it was may not be known yet.
+    func edit(of target: MessageID, by user: UserID) throws -> EditRecord?
     func recall(of target: MessageID) throws -> RecallRecord?
     /// Reactions to a message, also those taken back, by rising stamp.
     func reactions(to target: MessageID) throws -> [ReactionRecord]

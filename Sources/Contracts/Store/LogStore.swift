@@ -7,11 +7,25 @@ package struct EpochRecord: Sendable, Hashable {
     package var log: LogEpoch
     /// The highest contiguous sequence held here; 0 = none yet.
     package var head: UInt64
+    /// The stamp of the first of its entries that is held here; 0 = of none.
+    package var birth: HLC
+    /// It is over, and the same on every box.
+    package var isFinal: Bool
+    /// Nothing up to here is held any more: expired.
+    package var lowWater: UInt64
+    /// Of this box's own epochs: how far other boxes hold it, as far as was written down.
+    package var replicated: UInt64
 
-    package init(number: Int32, log: LogEpoch, head: UInt64) {
+    package init(
+        number: Int32, log: LogEpoch, head: UInt64, birth: HLC = HLC(rawValue: 0), isFinal: Bool = false, lowWater: UInt64 = 0, replicated: UInt64 = 0
+    ) {
         self.number = number
         self.log = log
         self.head = head
+        self.birth = birth
+        self.isFinal = isFinal
+        self.lowWater = lowWater
+        self.replicated = replicated
     }
 }
 

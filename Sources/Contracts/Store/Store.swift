@@ -66,7 +66,7 @@ package protocol StoreWriter: AnyObject {
 }
 
 /// What may be read, in a transaction or beside it.
-package protocol StoreReading: AnyObject, LogReading, AccountReading, ChatReading, BrokerReading {}
+package protocol StoreReading: AnyObject, LogReading, FederationReading, AccountReading, ChatReading, BrokerReading {}
 
 /// What may be written, in one transaction.
-package protocol StoreTransaction: StoreReading, LogWriting, AccountWriting, ChatWriting, BrokerWriting {}
+package protocol StoreTransaction: StoreReading, LogWriting, FederationWriting, AccountWriting, ChatWriting, BrokerWriting {}

@@ -76,7 +76,7 @@ struct ApplierTests {
         }
         for number in 1...4 {
             let id = Sample.message(number)
-            lines.append("\(number) \(String(describing: try store.edit(of: id))) \(String(describing: try store.recall(of: id)))")
+            lines.append("\(number) \(String(describing: try store.edit(of: id, by: Sample.user(1)))) \(String(describing: try store.recall(of: id)))")
             lines += try store.reactions(to: id).map { "\($0)" }
         }
         return lines + ["\(try store.messageCount())"]

@@ -23,6 +23,51 @@ class MemoryReader: StoreReading {
 
     func meta(_ name: String) throws -> [UInt8]? { self.state.meta[name.bytes] }
 
+    // MARK: - FederationReading
+
+    func epoch(_ log: LogEpoch) throws -> EpochRecord? { self.state.epochs.first { $0.log == log } }
+
+    func items(of epoch: Int32, from seq: UInt64, through last: UInt64, limit: Int, bytes: Int) throws -> [LogItem] {
+        guard limit > 0, let head = self.state.epochs.first(where: { $0.number == epoch })?.head, seq <= min(last, head) else { return [] }
+        var items: [LogItem] = []
+        var sum = 0
+        for seq in seq...min(last, head) {
+            let position = LocalPosition(epoch: epoch, seq: seq).packed
+            let content: LogItem.Content
+            if let bytes = self.state.entries[position] {
+                content = .entry(bytes)
+            } else if let hash = self.state.dropped[position] {
+                content = .dropped(hash: hash)
+            } else {
+                continue
+            }
+            let item = LogItem(seq: seq, content: content)
+            sum += item.byteCount
+            guard items.isEmpty || sum <= bytes else { break }
+            items.append(item)
+            if items.count == limit { break }
+        }
+        return items
+    }
+
+    func batches(of epoch: Int32, covering seq: UInt64, limit: Int) throws -> [BatchRecord] {
+        let all = self.state.batches.values.filter { $0.epoch == epoch }.sorted { $0.firstSeq < $1.firstSeq }
+        guard limit > 0, let first = all.first(where: { $0.firstSeq <= seq && $0.lastSeq >= seq }) else { return [] }
+        var batches = [first]
+        for batch in all where batch.firstSeq > first.firstSeq {
+            guard batches.count < limit, let before = batches.last, batch.firstSeq <= before.lastSeq + 1 else { break }
+            if batch.lastSeq > before.lastSeq { batches.append(batch) }
+        }
+        return batches
+    }
+
+    func metas(prefix: String) throws -> [(name: String, value: [UInt8])] {
+        self.state.meta.filter { $0.key.starts(with: prefix.utf8) }.sorted { $0.key < $1.key }.map { (String(decoding: $0.key, as: UTF8.self), $0.value) }
+    }
+
+    func member(_ box: BoxID) throws -> MemberRecord? { self.state.members[box] }
+    func members() throws -> [MemberRecord] { self.state.members.values.sorted { $0.entry.box < $1.entry.box } }
+
     // MARK: - AccountReading
 
     func user(_ id: UserID) throws -> UserRecord? { self.state.users[id] }
@@ -34,6 +79,11 @@ class MemoryReader: StoreReading {
     func users(prefix: String, after: String, limit: Int) throws -> [UserRecord] {
         let users = self.state.users.values.filter { $0.nameKey.utf8.starts(with: prefix.utf8) && after.bytes < $0.nameKey.bytes }
         return Array(users.sorted { $0.nameKey.bytes == $1.nameKey.bytes ? $0.id < $1.id : $0.nameKey.bytes < $1.nameKey.bytes }.prefix(max(0, limit)))
+    }
+
+    func namesakes(nameKey: String) throws -> [UserRecord] {
+        self.state.users.values.filter { ($0.wantedName.map { UserName.key(of: $0) } ?? $0.nameKey).bytes == nameKey.bytes }
+            .sorted { ($0.createdMilliseconds, $0.id) < ($1.createdMilliseconds, $1.id) }
     }
 
     func userCount() throws -> Int { self.state.users.count }
@@ -105,7 +155,7 @@ class MemoryReader: StoreReading {
         return unread.prefix(max(0, limit)).reduce(0) { count, _ in count + 1 }
     }
 
-    func edit(of target: MessageID) throws -> EditRecord? { self.state.edits[target] }
+    func edit(of target: MessageID, by user: UserID) throws -> EditRecord? { self.state.edits[target]?[user] }
     func recall(of target: MessageID) throws -> RecallRecord? { self.state.recalls[target] }
 
     func reactions(to target: MessageID) throws -> [ReactionRecord] {
@@ -171,6 +221,11 @@ class MemoryReader: StoreReading {
             records.append(record)
         }
         return records
+    }
+
+    func retainedStamp(topic: String) throws -> Order? {
+        if let row = self.state.retained[topic.bytes] { return row.stamp }
+        return self.state.retainedCleared[topic.bytes]
     }
 
     func retainedTotals() throws -> RetainedTotals {

@@ -25,6 +25,10 @@ struct MemoryState: Sendable {
     /// Packed positions, rising.
     var sync: [SyncScope: [Int64]] = [:]
     var meta: [[UInt8]: [UInt8]] = [:]
+    /// By packed position.
+    var dropped: [Int64: [UInt8]] = [:]
+    var batches: [Int64: BatchRecord] = [:]
+    var members: [BoxID: MemberRecord] = [:]
 
     // Accounts.
     var users: [UserID: UserRecord] = [:]
@@ -39,7 +43,7 @@ struct MemoryState: Sendable {
     /// By rising order.
     var messages: [ConversationID: [MessageRow]] = [:]
     var messageByID: [MessageID: MessageRow] = [:]
-    var edits: [MessageID: EditRecord] = [:]
+    var edits: [MessageID: [UserID: EditRecord]] = [:]
     var recalls: [MessageID: RecallRecord] = [:]
     var reactions: [MessageID: [ReactionKey: ReactionRecord]] = [:]
     var receipts: [ConversationID: [UserID: ReceiptRecord]] = [:]
@@ -52,6 +56,7 @@ struct MemoryState: Sendable {
     var sharedMessages: [Int64: SharedMessage] = [:]
     var inbound: [Int32: [UInt16: InboundRecord]] = [:]
     var retained: [[UInt8]: RetainedRecord] = [:]
+    var retainedCleared: [[UInt8]: Order] = [:]
 
     /// Roughly: what the larger things take.
     var sizeBytes: Int {

@@ -51,6 +51,64 @@ final class MemoryTransaction: MemoryReader, StoreTransaction {
 
     func setMeta(_ name: String, _ value: [UInt8]) throws { try self.write { $0.meta[name.bytes] = value } }
 
+    // MARK: - FederationWriting
+
+    private func change(_ epoch: Int32, _ change: (inout EpochRecord) -> Void) throws(StoreError) {
+        try self.write { state in
+            guard let index = state.epochs.firstIndex(where: { $0.number == epoch }) else { return }
+            change(&state.epochs[index])
+        }
+    }
+
+    func setBirth(_ hlc: HLC, of epoch: Int32) throws { try self.change(epoch) { $0.birth = hlc } }
+    func setFinal(_ epoch: Int32) throws { try self.change(epoch) { $0.isFinal = true } }
+    func setReplicated(_ seq: UInt64, of epoch: Int32) throws { try self.change(epoch) { $0.replicated = max($0.replicated, seq) } }
+
+    func append(dropped hash: [UInt8], at position: LocalPosition) throws {
+        let index = self.state.epochs.firstIndex { $0.number == position.epoch && $0.head + 1 == position.seq }
+        try self.write(index != nil, "An entry does not follow the last one of its epoch.") { state in
+            guard let index else { return }
+            state.dropped[position.packed] = hash
+            state.epochs[index].head = position.seq
+        }
+    }
+
+    func skip(_ epoch: Int32, upTo seq: UInt64) throws {
+        let isKnown = self.state.epochs.contains { $0.number == epoch }
+        try self.write(isKnown && seq <= 0xFF_FFFF_FFFF, "An epoch is not there, or a sequence out of range.") { state in
+            func isGone(_ packed: Int64) -> Bool {
+                let position = LocalPosition(packed: packed)
+                return position.epoch == epoch && position.seq <= seq
+            }
+            state.entries = state.entries.filter { !isGone($0.key) }
+            state.dropped = state.dropped.filter { !isGone($0.key) }
+            state.batches = state.batches.filter { $0.value.epoch != epoch || $0.value.lastSeq > seq }
+            guard let index = state.epochs.firstIndex(where: { $0.number == epoch }) else { return }
+            state.epochs[index].lowWater = max(state.epochs[index].lowWater, seq)
+            state.epochs[index].head = max(state.epochs[index].head, seq)
+        }
+    }
+
+    func drop(_ position: LocalPosition, hash: [UInt8]) throws {
+        guard self.state.entries[position.packed] != nil else { return }
+        try self.write { state in
+            state.entries[position.packed] = nil
+            state.dropped[position.packed] = hash
+        }
+    }
+
+    func unindex(_ scope: SyncScope, at position: LocalPosition) throws {
+        try self.write { $0.sync[scope]?.removeAll { $0 == position.packed } }
+    }
+
+    func put(_ batch: BatchRecord) throws {
+        let key = LocalPosition(epoch: batch.epoch, seq: batch.firstSeq).packed
+        try self.write { state in if batch.count > state.batches[key]?.count ?? 0 { state.batches[key] = batch } }
+    }
+
+    func put(_ member: MemberRecord) throws { try self.write { $0.members[member.entry.box] = member } }
+    func removeMeta(_ name: String) throws { try self.write { $0.meta[name.bytes] = nil } }
+
     // MARK: - AccountWriting
 
     func put(_ user: UserRecord) throws { try self.write { $0.users[user.id] = user } }
@@ -94,7 +152,7 @@ final class MemoryTransaction: MemoryReader, StoreTransaction {
         }
     }
 
-    func put(_ edit: EditRecord) throws { try self.write { $0.edits[edit.target] = edit } }
+    func put(_ edit: EditRecord) throws { try self.write { $0.edits[edit.target, default: [:]][edit.by] = edit } }
     func put(_ recall: RecallRecord) throws { try self.write { $0.recalls[recall.target] = recall } }
 
     func put(_ reaction: ReactionRecord) throws {
@@ -177,8 +235,32 @@ final class MemoryTransaction: MemoryReader, StoreTransaction {
 
     func putInbound(_ record: InboundRecord) throws { try self.write { $0.inbound[record.session, default: [:]][record.packetID] = record } }
     func removeInbound(session: Int32, packetID: UInt16) throws { try self.write { $0.inbound[session]?[packetID] = nil } }
-    func putRetained(_ record: RetainedRecord) throws { try self.write { $0.retained[record.topic.bytes] = record } }
-    func removeRetained(topic: String) throws { try self.write { $0.retained[topic.bytes] = nil } }
+    func putRetained(_ record: RetainedRecord) throws {
+        try self.write { state in
+            state.retained[record.topic.bytes] = record
+            state.retainedCleared[record.topic.bytes] = nil
+        }
+    }
+
+    func removeRetained(topic: String) throws {
+        try self.write { state in
+            state.retained[topic.bytes] = nil
+            state.retainedCleared[topic.bytes] = nil
+        }
+    }
+
+    func clearRetained(topic: String, stamp: Order) throws {
+        try self.write { state in
+            state.retained[topic.bytes] = nil
+            state.retainedCleared[topic.bytes] = stamp
+        }
+    }
+
+    func forgetClearedRetained(before milliseconds: UInt64, limit: Int) throws -> Int {
+        let old = self.state.retainedCleared.filter { $0.value.hlc.milliseconds <= milliseconds }.keys.sorted { $0 < $1 }.prefix(max(0, limit))
+        try self.write { state in for topic in old { state.retainedCleared[topic] = nil } }
+        return old.count
+    }
 
     func removeRetained(expiredAt now: UInt64, limit: Int) throws -> Int {
         let expired = self.state.retained.filter { (1...max(1, now)).contains($0.value.expiresMilliseconds) && $0.value.expiresMilliseconds <= now }

@@ -142,11 +142,12 @@ extension StoreContract {
                 try transaction.put(reaction(1, "👍", false, 10))
             }
             try expect(
-                try await store.read { try $0.edit(of: target) }, EditRecord(target: target, by: Sample.user(2), text: "two", stamp: Sample.order(2)))
+                try await store.read { try $0.edit(of: target, by: Sample.user(2)) },
+                EditRecord(target: target, by: Sample.user(2), text: "two", stamp: Sample.order(2)))
             try expect(try await store.read { try $0.recall(of: target) }, RecallRecord(target: target, by: Sample.user(2), stamp: Sample.order(4)))
             try expect(try await store.read { try $0.reactions(to: target).map { Int($0.stamp.hlc.milliseconds) } }, [6, 8, 9, 10])
             try expect(try await store.read { try $0.reactions(to: target).map(\.isOn) }, [true, true, true, false])
-            try expect(try await store.read { try $0.edit(of: other) }, nil)
+            try expect(try await store.read { try $0.edit(of: other, by: Sample.user(2)) }, nil)
             try expect(try await store.read { try $0.recall(of: other) }, nil)
             try expect(try await store.read { try $0.reactions(to: other) }, [])
         },

@@ -117,3 +117,4 @@ extension MemberRole: SQLColumn {}
 extension MemberState: SQLColumn {}
 extension ConversationRecord.Form: SQLColumn {}
 extension Stream: SQLColumn {}
+extension BoxStanding: SQLColumn {}

@@ -17,5 +17,6 @@ package struct Migration: Sendable {
         Migration(number: 1, statements: [Schema.log, Schema.account, Schema.chat, Schema.broker]),
         Migration(number: 2, statements: [Schema.scram]),
         Migration(number: 3, statements: [Schema.access]),
+        Migration(number: 4, statements: [Schema.federation]),
     ]
 }

@@ -6,14 +6,14 @@ import Store
 extension SQLiteReader {
     func user(_ id: UserID) throws -> UserRecord? {
         try self.db.first(
-            "SELECT id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram FROM user WHERE id = ?1", id, read: Self.user)
+            "SELECT id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram, wanted FROM user WHERE id = ?1", id, read: Self.user)
     }
 
     /// Should two boxes have given the name away, the user who was there first has it.
     func user(nameKey: String) throws -> UserRecord? {
         try self.db.first(
             """
-            SELECT id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram FROM user WHERE name_key = ?1
+            SELECT id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram, wanted FROM user WHERE name_key = ?1
             ORDER BY created_ms, id LIMIT 1
             """, nameKey, read: Self.user)
     }
@@ -24,7 +24,7 @@ extension SQLiteReader {
         // Text columns compare byte by byte, so the names with a prefix are one run of the index: read from its start until it ends.
         try self.db.each(
             """
-            SELECT id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram FROM user WHERE name_key >= ?1
+            SELECT id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram, wanted FROM user WHERE name_key >= ?1
             ORDER BY name_key, id
             """, isAfterPrefix ? after : prefix
         ) { (row) throws(StoreError) in
@@ -36,6 +36,14 @@ extension SQLiteReader {
         return users
     }
 
+    func namesakes(nameKey: String) throws -> [UserRecord] {
+        try self.db.all(
+            """
+            SELECT id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram, wanted FROM user
+            WHERE (name_key = ?1 AND wanted_key IS NULL) OR wanted_key = ?1 ORDER BY created_ms, id
+            """, nameKey, read: Self.user)
+    }
+
     func userCount() throws -> Int {
         try self.db.first("SELECT count(*) FROM user") { (row) throws(StoreError) in try row.get(0) } ?? 0
     }
@@ -44,7 +52,7 @@ extension SQLiteReader {
         UserRecord(
             id: try row.get(0), name: try row.get(1), nameKey: try row.get(2), display: try row.get(3), role: try row.get(4),
             isLocked: try row.get(5), passwordHash: try row.get(6), scramVerifier: try row.get(9), createdMilliseconds: try row.get(7),
-            stamp: try row.get(8))
+            stamp: try row.get(8), wantedName: try row.get(10))
     }
 }
 
@@ -101,10 +109,10 @@ extension SQLiteTransaction {
     func put(_ user: UserRecord) throws {
         try self.write(
             """
-            INSERT OR REPLACE INTO user (id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            INSERT OR REPLACE INTO user (id, name, name_key, display, role, is_locked, password, created_ms, stamp, scram, wanted, wanted_key)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
             """, user.id, user.name, user.nameKey, user.display, user.role.rawValue, user.isLocked, user.passwordHash,
-            Milliseconds(user.createdMilliseconds), user.stamp, user.scramVerifier)
+            Milliseconds(user.createdMilliseconds), user.stamp, user.scramVerifier, user.wantedName, user.wantedName.map { UserName.key(of: $0) })
     }
 
     func put(_ device: DeviceRecord) throws {

@@ -2,9 +2,9 @@ import SkerryModel
 import Store
 
 extension SQLiteReader {
-    func edit(of target: MessageID) throws -> EditRecord? {
-        try self.db.first("SELECT by_user, text, stamp FROM message_edit WHERE mid = ?1", target) { (row) throws(StoreError) in
-            EditRecord(target: target, by: try row.get(0), text: try row.get(1), stamp: try row.get(2))
+    func edit(of target: MessageID, by user: UserID) throws -> EditRecord? {
+        try self.db.first("SELECT text, stamp FROM edit WHERE mid = ?1 AND by_user = ?2", target, user) { (row) throws(StoreError) in
+            EditRecord(target: target, by: user, text: try row.get(0), stamp: try row.get(1))
         }
     }
 
@@ -24,7 +24,7 @@ extension SQLiteReader {
 extension SQLiteTransaction {
     func put(_ edit: EditRecord) throws {
         try self.write(
-            "INSERT OR REPLACE INTO message_edit (mid, by_user, text, stamp) VALUES (?1, ?2, ?3, ?4)", edit.target, edit.by, edit.text, edit.stamp)
+            "INSERT OR REPLACE INTO edit (mid, by_user, text, stamp) VALUES (?1, ?2, ?3, ?4)", edit.target, edit.by, edit.text, edit.stamp)
     }
 
     func put(_ recall: RecallRecord) throws {

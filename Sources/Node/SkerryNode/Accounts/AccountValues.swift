@@ -84,7 +84,7 @@ extension UserRecord {
 extension UserEntry {
     init(_ user: UserRecord) {
         self.init(
-            id: user.id, name: user.name, display: user.display, role: user.role, isLocked: user.isLocked, passwordHash: user.passwordHash,
+            id: user.id, name: user.wantedName ?? user.name, display: user.display, role: user.role, isLocked: user.isLocked, passwordHash: user.passwordHash,
             scramVerifier: user.scramVerifier, createdMilliseconds: user.createdMilliseconds)
     }
 }

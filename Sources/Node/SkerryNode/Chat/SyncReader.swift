@@ -90,7 +90,7 @@ struct SyncReader {
                 changes.append(.message(view))
             case .edit(let change, _):
                 guard let row = try self.visible(change.target, memberships), try self.store.recall(of: row.id) == nil,
-                    let edit = try self.store.edit(of: row.id), edit.by == row.sender
+                    let edit = try self.store.edit(of: row.id, by: row.sender)
                 else { continue }
                 changes.append(.edit(change, text: edit.text, edit.stamp))
             case .recall(let change):

@@ -20,7 +20,7 @@ package struct ViewBuilder {
             view.isRecalled = true
             return view
         }
-        if let edit = try self.store.edit(of: row.id), edit.by == row.sender {
+        if let edit = try self.store.edit(of: row.id, by: row.sender) {
             view.content = .text(edit.text)
             view.edited = edit.stamp
         }

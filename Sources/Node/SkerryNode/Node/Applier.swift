@@ -22,8 +22,10 @@ package enum Applier {
         case .accessRule(let entry): try Self.apply(entry, order, store)
         case .message(let entry): try Self.apply(entry, order, position, store)
         case .edit(let change, let text):
-            if let row = try store.edit(of: change.target), row.stamp > order { break }
+            if let row = try store.edit(of: change.target, by: change.by), row.stamp > order { break }
             try store.put(EditRecord(target: change.target, by: change.by, text: text, stamp: order))
+            // Nobody but the sender edits: should the message come later, the row of its sender counts then.
+            if let message = try store.message(change.target), message.sender != change.by { break }
             try Self.touch(change, position, store)
         case .recall(let change):
             if let row = try store.recall(of: change.target), row.stamp < order { break }
@@ -94,7 +96,7 @@ package enum Applier {
             row.isChanged = existing.isChanged
         } else {
             // What was done to the message at another box may have come here before the message itself.
-            row.isChanged = try store.recall(of: entry.id) != nil || store.edit(of: entry.id) != nil || !store.reactions(to: entry.id).isEmpty
+            row.isChanged = try store.recall(of: entry.id) != nil || store.edit(of: entry.id, by: entry.sender) != nil || !store.reactions(to: entry.id).isEmpty
         }
         try store.insert(row)
         try store.index(.conversation(entry.conversation), at: position)
