@@ -6,10 +6,13 @@ package struct EngineInstant: Sendable, Hashable {
     package var monotonic: UInt64
     /// Milliseconds since 1970 as far as this box can tell (`ClockDiscipline`).
     package var physical: UInt64
+    /// Whether the kernel says that its clock is set by NTP: peers without such a clock follow those that have one.
+    package var isSynced: Bool
 
-    package init(monotonic: UInt64, physical: UInt64) {
+    package init(monotonic: UInt64, physical: UInt64, isSynced: Bool = false) {
         self.monotonic = monotonic
         self.physical = physical
+        self.isSynced = isSynced
     }
 }
 
@@ -47,12 +50,17 @@ package struct CommittedRun: Sendable, Hashable {
     package var log: LogEpoch
     package var firstSeq: UInt64
     package var entries: [[UInt8]]
+    /// Somebody waits to hear that others hold them: they commit soon and say so.
+    package var wantsFlush: Bool
 
-    package init(log: LogEpoch, firstSeq: UInt64, entries: [[UInt8]]) {
+    package init(log: LogEpoch, firstSeq: UInt64, entries: [[UInt8]], wantsFlush: Bool = true) {
         self.log = log
         self.firstSeq = firstSeq
         self.entries = entries
+        self.wantsFlush = wantsFlush
     }
+
+    package var lastSeq: UInt64 { self.firstSeq &+ UInt64(self.entries.count) &- 1 }
 }
 
 /// One place of a batch: the entry, or the SHA-256 of one that a relay has dropped because it is dead (FEDERATION.md §2.3).
@@ -90,8 +98,9 @@ package struct Batch: Sendable, Hashable {
 
 /// What a holder has of a stretch of an epoch.
 package enum RangeAnswer: Sendable, Hashable {
-    /// Whole batches as they were signed, the first of which covers the sequence asked for. A batch of this box's own log has no
-    /// signature yet.
+    /// Whole batches as they were signed, in the order of their sequences, at least one; they may begin before the sequence asked for.
+    /// What lies between two of them, or before the first, is gone: compacted or expired. A batch of this box's own log has no signature
+    /// yet, and may be of any length.
     case batches([Batch])
     /// Nothing is left from the sequence asked for up to this one: compacted or expired (FEDERATION.md §2.5.5).
     case skipped(upTo: UInt64)
@@ -100,6 +109,10 @@ package enum RangeAnswer: Sendable, Hashable {
 }
 
 /// What the store is to do with batches that were found good, in one transaction.
+///
+/// The store takes it only if its head of the log is `knownUpTo` or beyond, and otherwise fails the whole `apply`: something before it was lost.
+/// Entries up to `knownUpTo`, and up to its own head, are left out. Afterwards its head is the greatest of its own, `batch.lastSeq` and
+/// `skippedUpTo`. Where only something is skipped the batch is empty.
 package struct IncomingBatch: Sendable, Hashable {
     package var batch: Batch
     /// Sequences that are known already and left out when it is applied: everything up to and including this one.
@@ -168,20 +181,23 @@ package enum EngineEvent: Sendable {
     /// A link to the peer carries messages both ways from now on, and nothing of an earlier one.
     case linkUp(BoxID)
     case linkDown(BoxID)
-    /// The carrier has taken so many bytes of what was sent (flow control, never durability).
+    /// The carrier has taken so many bytes of payload of what this engine sent (flow control, never durability). Whatever is sent is either
+    /// acknowledged or the link goes down.
     case acknowledged(BoxID, bytes: Int)
     /// A message of a channel that is the engine's: `c`, `m`, `vv`, and `q`/`r` of the kinds `hello` and `range`.
     case received(LinkMessage, from: BoxID)
     /// Own entries are on the disk.
     case appended(CommittedRun)
-    /// What `apply` with this token asked for is on the disk; heads of the epochs it touched.
+    /// What `apply` with this token asked for is on the disk; heads of the epochs it touched, as the store has them now.
     case applied(UInt64, heads: [LogEpoch: UInt64])
-    /// It is not, and nothing of it.
+    /// It is not, and nothing of it. Those that were asked for later and join on it fail too.
     case applyFailed(UInt64)
     case rangeRead(UInt64, RangeAnswer)
     /// What the store has dropped for good: heads stay, the entries before are gone.
     case lowWater([LogEpoch: UInt64])
-    /// Time has passed; at least once a second.
+    /// Somebody else connects with this box's identity: the transport was told so.
+    case identityTaken
+    /// Time has passed; at least once a second, and when `ReplicationEngine.deadline` is due.
     case tick
 }
 
@@ -189,7 +205,8 @@ package enum EngineEvent: Sendable {
 package enum EngineEffect: Sendable, Hashable {
     /// Nothing is sent to a box without a link; the caller drops it.
     case send(BoxID, LinkChannel, [UInt8])
-    /// Apply in one transaction, in order; answered by `applied` or `applyFailed`. `withinMilliseconds`: how long it may be gathered.
+    /// Apply in one transaction, in order; answered by `applied` or `applyFailed`. Several may be under way: the store takes them in their
+    /// order. `withinMilliseconds`: how long it may be gathered with others; whatever commits earlier takes it along.
     case apply(UInt64, [IncomingBatch], withinMilliseconds: UInt64)
     /// Answered by `rangeRead`.
     case readRange(UInt64, LogEpoch, from: UInt64, bytesMax: Int)
@@ -203,6 +220,8 @@ package enum EngineEffect: Sendable, Hashable {
     /// This box's own quarantine; nil: it is over.
     case quarantined(QuarantineReason?)
     case alarm(EngineAlarm)
+    /// What a peer said of its clock, for `ClockDiscipline`.
+    case clockHeard(BoxID, physical: UInt64, isSynced: Bool)
     /// The link is of no use: wrong federation, not a member, no common version.
     case closeLink(BoxID, reason: String)
 }
@@ -244,6 +263,14 @@ package struct EngineMutations: OptionSet, Sendable {
     package static let ignoreGaps = Self(rawValue: 8)
     /// The topic's origin is not compared with the link's identity.
     package static let anyOrigin = Self(rawValue: 16)
+    /// What others remember of this box's earlier runs is not compared: a restored backup goes unnoticed.
+    package static let noRollbackCheck = Self(rawValue: 32)
+    /// What a removed member wrote beyond its cut is taken.
+    package static let noCut = Self(rawValue: 64)
+    /// After a failed `apply` the engine goes on as if it had succeeded.
+    package static let ignoreApplyFailure = Self(rawValue: 128)
+    /// The sum over the epochs that are not spelled out is never compared.
+    package static let ignoreRest = Self(rawValue: 256)
 }
 
 /// Bounds of the engine (FEDERATION.md §2.5); what happens at each is with it.
@@ -257,17 +284,40 @@ package struct EngineLimits: Sendable, Hashable {
     package var pendingBytesMax = 4 * 1024 * 1024
     /// Bytes asked for in one range request.
     package var rangeBytesMax = 64 * 1024
+    /// Bytes beyond gaps of all epochs together; more are dropped and pulled later.
+    package var gapBytesTotalMax = 4 * 1024 * 1024
     /// Range requests of one peer that are being read; more are dropped, the peer asks again.
     package var rangeReadsMax = 2
+    /// Epochs spelled out of one log in a digest, and of all logs together: the others are in the sum.
+    package var digestEpochsMax = 64
+    package var digestEpochsTotalMax = 1_024
+    /// Versions of the protocol that are spoken.
+    package var versions: ClosedRange<UInt64> = 1...1
     /// How many other boxes make an entry replicated.
     package var copiesWanted = 1
     /// Milliseconds.
     package var digestEvery: UInt64 = 60_000
     package var digestPause: UInt64 = 1_000
+    /// The pause of a digest that tells an origin what it waits to hear.
+    package var digestPauseWhenWanted: UInt64 = 20
+    package var helloEvery: UInt64 = 2_000
     package var requestTimeout: UInt64 = 10_000
     /// How long remote entries may be gathered before they are committed; the second when their origin wants to know soon.
     package var applyWithin: UInt64 = 1_000
     package var applyWithinWhenWanted: UInt64 = 50
+    /// Pauses after a failed `apply`, doubling.
+    package var applyRetryMin: UInt64 = 1_000
+    package var applyRetryMax: UInt64 = 60_000
+    /// Pauses until a holder that did not answer, or not rightly, is asked for the same epoch again, doubling.
+    package var askAgainMin: UInt64 = 1_000
+    package var askAgainMax: UInt64 = 60_000
+    /// The same alarm is raised once in this time, and so many different ones are told apart.
+    package var alarmEvery: UInt64 = 60_000
+    package var alarmsMax = 256
+    /// Entries that the peer may lack and still be given live ones: it pulls the gap.
+    package var liveGapMax: UInt64 = 128
+    /// Stamps so far ahead of physical time raise an alarm.
+    package var aheadMillisecondsMax: UInt64 = HybridClock.aheadMillisecondsMax
     /// Epochs known of one origin and stream; the digest of a peer with more is refused.
     package var epochsMax = 4_096
 
