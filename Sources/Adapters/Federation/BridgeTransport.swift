@@ -38,7 +38,10 @@ package enum TransportEvent: Sendable {
     case failed(BoxID, LinkFailure)
     /// `taken` is to be called when there is room for more: until then the peer's PUBACK waits.
     case received(LinkMessage, from: BoxID, taken: @Sendable () -> Void)
+    /// So many bytes of what was sent are no longer on their way: the peer has taken them, or they were dropped.
     case acknowledged(BoxID, bytes: Int)
+    /// The peer published under somebody else's name, or to another federation; refused, and not delivered.
+    case forged(BoxID, claimed: BoxID?)
     /// Somebody else connects with this box's identity.
     case takenOver(BoxID)
 }

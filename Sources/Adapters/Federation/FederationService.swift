@@ -157,6 +157,7 @@ package actor FederationService {
             self.receive(message, from: box)
             taken()
         case .acknowledged(let box, let bytes): self.step(.acknowledged(box, bytes: bytes))
+        case .forged(let box, let claimed): self.note(.forgedOrigin(link: box, claimed: claimed ?? box))
         case .takenOver:
             self.step(.linkDown(self.node.box))
             self.note(.quarantined(self.node.box, .clone))
