@@ -27,6 +27,18 @@ package struct BoxIdentity: Sendable {
 
     /// Loads key and certificate from `directory`, which exists, or makes what is missing.
     package static func loadOrCreate(directory: String) throws(BoxIdentityError) -> BoxIdentity {
+        do {
+            return try Self.load(directory)
+        } catch let error as SecretFileError {
+            throw BoxIdentityError(error.description)
+        } catch let error as BoxIdentityError {
+            throw error
+        } catch {
+            throw BoxIdentityError("\(error)")
+        }
+    }
+
+    private static func load(_ directory: String) throws -> BoxIdentity {
         let keyFile = SecretFile(path: "\(directory)/\(Self.keyName)")
         let certificateFile = SecretFile(path: "\(directory)/\(Self.certificateName)")
         let key: P256.Signing.PrivateKey

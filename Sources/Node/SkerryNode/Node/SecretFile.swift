@@ -6,13 +6,21 @@ import Musl
 import Darwin
 #endif
 
+/// Why a file could not be read or written, and what to do.
+package struct SecretFileError: Error, Sendable, Hashable, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
+
 /// Small files of the data directory that must be whole or absent, and secret from other users of the box.
-struct SecretFile {
-    static let bytesMax = 64 * 1024
-    let path: String
+package struct SecretFile: Sendable {
+    package static let bytesMax = 64 * 1024
+    package let path: String
+
+    package init(path: String) { self.path = path }
 
     /// The bytes; nil when there is no such file.
-    func read() throws(BoxIdentityError) -> [UInt8]? {
+    package func read() throws(SecretFileError) -> [UInt8]? {
         let descriptor = open(self.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
@@ -29,12 +37,12 @@ struct SecretFile {
             }
             if count == 0 { return bytes }
             bytes.append(contentsOf: block.prefix(count))
-            guard bytes.count <= Self.bytesMax else { throw BoxIdentityError("\(self.path) is too large to be a key or a certificate.") }
+            guard bytes.count <= Self.bytesMax else { throw SecretFileError("\(self.path) is too large to be a key or a certificate.") }
         }
     }
 
     /// Writes the file so that a power cut leaves the old one or the whole new one.
-    func write(_ bytes: [UInt8]) throws(BoxIdentityError) {
+    package func write(_ bytes: [UInt8]) throws(SecretFileError) {
         let partial = "\(self.path).partial"
         unlink(partial)
         let descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -55,6 +63,12 @@ struct SecretFile {
         self.syncFolder()
     }
 
+    /// Takes the file away, if there is one.
+    package func remove() throws(SecretFileError) {
+        guard unlink(self.path) == 0 || errno == ENOENT else { throw self.failure("cannot be removed") }
+        self.syncFolder()
+    }
+
     /// Makes the new name survive a power cut. Some file systems refuse it; then there is nothing better to do.
     private func syncFolder() {
         let folder = self.path.lastIndex(of: "/").map { String(self.path[..<$0]) } ?? "."
@@ -64,20 +78,11 @@ struct SecretFile {
         close(descriptor)
     }
 
-    private func failure(_ what: String) -> BoxIdentityError {
-        BoxIdentityError("\(self.path) \(what): \(String(cString: strerror(errno))). Look at the disk and its permissions.")
+    private func failure(_ what: String) -> SecretFileError {
+        SecretFileError("\(self.path) \(what): \(String(cString: strerror(errno))). Look at the disk and its permissions.")
     }
 }
 
 // Inside the type its own `read` and `write` hide the system's.
 private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int { read(descriptor, bytes.baseAddress, bytes.count) }
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int { write(descriptor, bytes.baseAddress, bytes.count) }
-
-/// What this box calls itself on its network; nil when it has no usable name.
-func systemHostName() -> String? {
-    var bytes = [CChar](repeating: 0, count: 256)
-    guard gethostname(&bytes, bytes.count - 1) == 0 else { return nil }
-    let name = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    let isName = !name.isEmpty && name.utf8.allSatisfy { HTTPText.isTokenByte($0) }
-    return isName ? name : nil
-}
