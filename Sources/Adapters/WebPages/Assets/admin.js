@@ -1,8 +1,9 @@
-// The administrator's pages: health, who is connected, users, invitations, listeners. Everything comes from `/v1/admin`.
+// The administrator's pages: health, the federation's boxes, who is connected, users, invitations, listeners. Everything comes from `/v1/admin`.
 
 import { accessPages } from './admin-access.js';
+import { boxPages } from './admin-boxes.js';
 import { mqttPages } from './admin-mqtt.js';
-import { api, seg } from './api.js';
+import { Refusal, api, seg } from './api.js';
 import { avatar, button, confirmDialog, copyText, dialog, field, h, hidden, icon, iconButton, menu, toast } from './dom.js';
 import { languageSwitch, passwordField, showGate } from './gate.js';
 import { ago, clockTime, duration, errorText, fullTime, number, size, t } from './i18n.js';
@@ -14,8 +15,8 @@ const lowDiskShare = 0.1;
 const root = document.getElementById('app');
 const report = (error) => toast(errorText(error), 'error');
 // Called when a section is drawn; by then all of the page is there.
-const pieces = { refresh, table, head: (...parts) => head(...parts), nothing: (...parts) => nothing(...parts), when: (text) => when(text), tag: (...parts) => tag(...parts) };
-const pages = { overview: { icon: 'signal', draw: overview }, online: { icon: 'chat', draw: online, label: 'onlineNow' }, users: { icon: 'people', draw: users }, invites: { icon: 'ticket', draw: invites }, ...mqttPages(pieces), ...accessPages(pieces), listeners: { icon: 'plug', draw: listeners } };
+const pieces = { refresh, table, head: (...parts) => head(...parts), nothing: (...parts) => nothing(...parts), when: (text) => when(text), tag: (...parts) => tag(...parts), health: (...parts) => health(...parts) };
+const pages = { overview: { icon: 'signal', draw: overview }, ...boxPages(pieces), online: { icon: 'chat', draw: online, label: 'onlineNow' }, users: { icon: 'people', draw: users }, invites: { icon: 'ticket', draw: invites }, ...mqttPages(pieces), ...accessPages(pieces), listeners: { icon: 'plug', draw: listeners } };
 
 let shown = null; // {name, body, status}: the section on the screen
 let timer;
@@ -70,6 +71,7 @@ async function refresh() {
     if (shown !== mine) return;
     if (error.code === 'unauthenticated' || error.code === 'token_expired') { dropSession(); start(t('signedOut')); return; }
     if (error.code === 'forbidden') { refuse(currentSession()); return; }
+    if (!(error instanceof Refusal)) console.error(error);
     trouble(mine, error);
   }
   timer = setTimeout(() => (document.visibilityState === 'visible' ? refresh() : null), refreshMilliseconds);

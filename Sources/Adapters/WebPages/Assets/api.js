@@ -12,11 +12,16 @@ export class Refusal extends Error {
 }
 export const offline = () => new Refusal({ code: 'offline', temporary: true });
 
-export async function api(method, path, body, { token = currentSession()?.token } = {}) {
+let base = '';
+/** From now on requests go to the box at that address; empty: the one this page came from. The chat follows its WebSocket. */
+export function useBox(address) { base = address; }
+
+export async function api(method, path, body, { token = currentSession()?.token, at = base, seconds } = {}) {
   let answer;
   try {
-    answer = await fetch(`/v1${path}`, {
+    answer = await fetch(`${at}/v1${path}`, {
       method,
+      signal: seconds ? AbortSignal.timeout(seconds * 1000) : undefined,
       headers: { ...(body ? { 'Content-Type': 'application/json' } : {}), ...(token ? { Authorization: `Bearer ${token}` } : {}) },
       body: body ? JSON.stringify(body) : undefined,
       cache: 'no-store',

@@ -6,6 +6,7 @@ import { Outbox } from './outbox.js';
 const windowMessages = 2000;  // of an open conversation
 const keptMessages = 100;     // of one that was left
 const seenMids = 5000;
+const earlyTicks = 1000; // of messages whose acknowledgement is still on its way
 const typingMilliseconds = 5000;
 
 export class Chat {
@@ -20,6 +21,7 @@ export class Chat {
     this.seen = new Set();
     this.reactionOrders = new Map();
     this.receipts = new Map();
+    this.replicated = new Set();
     this.isLoaded = false;
     this.open = null;
     this.link = new Link(session.token, {
@@ -28,6 +30,7 @@ export class Chat {
       push: (t, d) => this.push(t, d),
       reload: () => this.reload(),
       live: () => this.live(),
+      boxes: () => this.updateTicks(this.open),
     });
     this.outbox = new Outbox(session.user, this.link, {
       changed: (conv) => { on.thread(conv); on.list(); },
@@ -70,6 +73,9 @@ export class Chat {
       this.blocked = new Set(items);
       if (this.open) this.on.thread(this.open);
     }).catch(() => {});
+    // While nobody listened, other boxes may have taken what only this one had.
+    for (const conversation of this.conversations.values()) conversation.ticksAreOld = true;
+    if (this.link.hasSisters) this.updateTicks(this.open);
     if (this.open) this.on.thread(this.open);
   }
 
@@ -146,6 +152,7 @@ export class Chat {
     if (!conversation) return;
     conversation.unreadFrom = conversation.unread > 0 ? this.myRead(conversation) ?? '' : null;
     if (!conversation.messages) await this.loadNewest(conv);
+    else this.updateTicks(conv);
   }
 
   closeConversation() {
@@ -162,10 +169,17 @@ export class Chat {
   /** Puts a message where its order says; false when it is there already. */
   insert(conversation, message) {
     const messages = conversation.messages;
+    if (this.replicated.delete(message.mid)) message.replicated = true;
     if (!messages) return false;
+    const known = messages.findIndex((other) => other.mid === message.mid);
+    if (known >= 0) {
+      if (message.replicated) messages[known].replicated = true;
+      if (message.order >= messages[known].order) return false;
+      // Two boxes took the same message; the earlier place of the two is the one that counts everywhere.
+      [message] = [Object.assign(messages.splice(known, 1)[0], { order: message.order, ts: message.ts })];
+    }
     let at = messages.length;
     while (at > 0 && messages[at - 1].order > message.order) at -= 1;
-    if (messages.some((other) => other.mid === message.mid)) return false;
     // Below the loaded window: paging brings it.
     if (at === 0 && messages.length > 0 && conversation.hasMore && !conversation.loading) return false;
     messages.splice(at, 0, message);
@@ -220,7 +234,7 @@ export class Chat {
       case 'msg': this.received(d); break;
       case 'change': this.changed(d); break;
       case 'receipt': this.receiptOf(d); break;
-      case 'replicated': this.eachMessage(d.mid, (message) => { message.isReplicated = true; }); break;
+      case 'replicated': this.replicatedOf(d); break;
       case 'typing': this.typingOf(d); break;
       case 'presence': this.presence.set(d.user, d); this.on.list(); if (this.open) this.on.thread(this.open); break;
       case 'notice': this.on.notice(d); break;
@@ -228,11 +242,26 @@ export class Chat {
     }
   }
 
-  eachMessage(mid, change) {
-    for (const conversation of this.conversations.values()) {
-      const message = this.find(conversation.id, mid);
-      if (message) { change(message); this.on.thread(conversation.id); }
+  /** Other boxes hold these messages too. */
+  replicatedOf({ conv, mids }) {
+    for (const mid of Array.isArray(mids) ? mids : []) {
+      const message = this.find(conv, mid);
+      if (message) message.replicated = true;
+      else if (this.replicated.size < earlyTicks) this.replicated.add(mid);
     }
+    this.on.thread(conv);
+  }
+
+  /** Asks for the newest page again when a tick may have been missed: nobody repeats it. */
+  async updateTicks(conv) {
+    const conversation = this.conversations.get(conv);
+    if (!this.link.hasSisters || !this.link.isLive || !conversation?.ticksAreOld || !conversation.messages) return;
+    conversation.ticksAreOld = false;
+    if (!conversation.messages.some((message) => message.from === this.me.id && !message.replicated)) return;
+    try {
+      for (const message of (await this.request('history', { conv })).items) this.insert(conversation, message);
+    } catch { conversation.ticksAreOld = true; }
+    this.on.thread(conv);
   }
 
   changed(d) {

@@ -1,13 +1,24 @@
 // The connection to the box: hello, catching up by cursor, live pushes, heartbeat, and coming back after a loss.
 //
 // Order of work: open → hello (the live stream is attached) → sync pages until done → live. Whoever listens dedupes, so overlap is harmless.
+//
+// The box is the one this page came from until it sends its clients to another (`moved`, then 1012) or does not answer any more. The token, the
+// cursor and the ids of messages hold on every box of the federation, so what follows is the same there.
 
-import { Refusal, deviceName, offline } from './api.js';
+import { Refusal, api, deviceName, offline, useBox } from './api.js';
+import { home, placesOf, shuffled } from './places.js';
 
 const answerMilliseconds = 15_000;
 const closingMilliseconds = 2000;
 const backoffMilliseconds = { first: 500, most: 30_000 };
 const stopCodes = { 4401: 'unauthenticated', 4403: 'locked' };
+const steadyMilliseconds = 20_000;     // a connection that lasted so long was a good one
+const patience = { known: 3, other: 1 }; // attempts before another box is tried: where one was live, and where one never was
+const openMilliseconds = { home: 15_000, other: 6000 };
+const movedMilliseconds = 5000;        // for the close after `moved`
+const listMilliseconds = 300_000;      // how old the list of boxes may be
+const boxesMax = 64;                   // places kept; a federation has 32 boxes
+const strangersMax = 5;                // other boxes that do not know the token before it counts as ended
 
 export class Link {
   /** `on`: `state(name, detail)`, `hello(d)`, `push(t, d)`, `reload()` (everything anew, a promise), `live()`. */
@@ -17,8 +28,14 @@ export class Link {
     this.state = 'idle';
     this.cursor = null; // up to here everything was seen; null until the first load is complete
     this.attempt = 0;
+    this.swings = 0; // short lives in a row
     this.nextId = 1;
     this.waiting = new Map();
+    this.place = home;    // where to connect next, or where one is connected
+    this.failures = 0;    // attempts there that did not become live
+    this.queue = [];      // where to try after it
+    this.others = [];     // places of sister boxes, as last listed
+    this.strangers = 0;
     this.wake = () => { if (document.visibilityState === 'visible' && this.state === 'waiting') this.connect(); };
     addEventListener('online', this.wake);
     document.addEventListener('visibilitychange', this.wake);
@@ -30,10 +47,18 @@ export class Link {
     if (this.socket || this.state === 'stopped') return;
     clearTimeout(this.retryTimer);
     this.setState('connecting');
-    const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/ws`, 'skerry.v1.json');
+    let socket;
+    try {
+      socket = new WebSocket(this.place.ws, 'skerry.v1.json');
+    } catch {
+      this.socket = socket = {}; // an address that the browser refuses to try
+      this.lost(socket);
+      return;
+    }
     this.socket = socket;
+    this.liveSince = null;
     // A network that swallows everything would leave the socket opening for minutes.
-    this.openTimer = setTimeout(() => this.lost(socket), answerMilliseconds);
+    this.openTimer = setTimeout(() => this.lost(socket), this.place === home ? openMilliseconds.home : openMilliseconds.other);
     socket.onopen = () => this.greet(socket);
     socket.onmessage = (event) => { if (this.socket === socket) this.receive(event.data); };
     socket.onclose = (event) => { if (this.socket === socket) this.closed(event.code, event.reason); };
@@ -53,6 +78,8 @@ export class Link {
       const hello = await this.request('hello', { token: this.token, device: deviceName(), ...(this.cursor ? { cursor: this.cursor } : {}) });
       if (this.socket !== socket) return;
       clearTimeout(this.openTimer);
+      useBox(this.place.base);
+      this.place.box ??= hello.box;
       this.setState('syncing');
       this.beat(hello.heartbeat ?? 25);
       this.on.hello(hello);
@@ -60,12 +87,17 @@ export class Link {
       if (this.cursor && hello.sync === 'ok') await this.catchUp(socket);
       else await this.startOver(hello.live);
       if (this.socket !== socket) return;
-      this.attempt = 0;
+      this.liveSince = performance.now();
+      this.attempt = this.swings;
+      this.failures = this.strangers = 0;
+      this.queue = [];
+      this.good = this.place;
       this.setState('live');
       this.on.live();
+      this.listBoxes();
     } catch (error) {
       if (this.socket !== socket) return;
-      if (['unauthenticated', 'token_expired'].includes(error.code)) this.end('unauthenticated', error);
+      if (['unauthenticated', 'token_expired'].includes(error.code)) this.unknown(socket, error);
       else if (error.temporary) this.lost(socket);
       else {
         // Refused for good: the cursor may be of another life of the box. The close code that follows says whether to come back at all.
@@ -104,6 +136,7 @@ export class Link {
     try { frame = JSON.parse(data); } catch { return; }
     if (frame.t) {
       if (frame.t === 'ping') this.send({ t: 'ping', id: this.nextId++, d: {} });
+      else if (frame.t === 'moved') this.moved(frame.d ?? {});
       else this.on.push(frame.t, frame.d ?? {});
       if (frame.cursor) {
         // While older pages are still missing, a later cursor would skip them.
@@ -144,13 +177,70 @@ export class Link {
       const now = performance.now();
       if (now - this.heard > seconds * 2500) this.lost(this.socket); // half-open: nobody is there any more
       else if (now - this.said > seconds * 600) this.request('ping', {}).catch(() => {});
+      if (now - this.listed > listMilliseconds) this.listBoxes();
     }, 5000);
+  }
+
+  // MARK: Other boxes
+
+  /** Keeps where the other boxes are, for the time when this one cannot be asked any more. */
+  async listBoxes() {
+    this.listed = performance.now();
+    try {
+      const { items } = await api('GET', '/boxes', undefined, { seconds: 10 });
+      const sisters = items.filter((item) => !item.isSelf && item.standing !== 'removed');
+      this.others = sisters.flatMap(placesOf).slice(0, boxesMax);
+      this.hasSisters = sisters.length > 0;
+      this.on.boxes?.();
+    } catch { /* the last list will do */ }
+  }
+
+  /** The box wants this client to go to another one, and closes in a moment. */
+  moved(d) {
+    this.going = [...placesOf(d), ...(Array.isArray(d.alternates) ? d.alternates : []).flatMap(placesOf)].slice(0, boxesMax);
+    const { socket } = this;
+    this.openTimer = setTimeout(() => this.lost(socket), movedMilliseconds);
+  }
+
+  /** Where to try next, when the place of now has failed often enough. */
+  async elsewhere() {
+    const failed = this.place;
+    if (!this.queue.length) {
+      if (this.assigned !== failed.ws) await this.assign(failed);
+      const away = shuffled(this.others).filter(({ ws, box }) => ws !== failed.ws && !(box && box === failed.box));
+      const rest = [...new Set([this.good ?? home, home])].filter((place) => place.ws !== failed.ws);
+      // One that was good a moment ago is likelier to come back than one never seen; the page's own box is always among them.
+      this.queue.push(...(failed === this.good || failed === home ? [...away, ...rest] : [...rest, ...away]));
+    }
+    if (this.socket) return; // the person did not want to wait
+    this.place = this.queue.shift() ?? home;
+    this.failures = 0;
+  }
+
+  /** The box that is to be left may still say which other ones have room. */
+  async assign(failed) {
+    this.assigned = failed.ws;
+    const at = this.good && this.good.ws !== failed.ws ? this.good.base : home.base;
+    if (failed === home && at === home.base) return;
+    try {
+      const answer = await api('GET', `/assign${failed.box ? `?prev=${encodeURIComponent(failed.box)}` : ''}`, undefined, { at, seconds: 5 });
+      const offered = [answer, ...(answer.alternates ?? [])].filter(({ box }) => box !== failed.box).flatMap(placesOf);
+      this.queue.push(...offered.slice(0, boxesMax));
+    } catch { /* it does not answer either */ }
+  }
+
+  /** The token is not known there. Where one was live it has ended; another box may just not have heard of it yet. */
+  unknown(socket, error) {
+    this.strangers += 1;
+    if (this.place === (this.good ?? home) || this.place === home || this.strangers > strangersMax) this.end('unauthenticated', error);
+    else { this.failures = patience.known; this.lost(socket); }
   }
 
   // MARK: The end of a connection
 
   closed(code, reason) {
-    if (code >= 4000 && code < 4500) this.end(stopCodes[code] ?? 'stopped', { code, reason });
+    if (code === 4401) this.unknown(this.socket, { code, reason });
+    else if (code >= 4000 && code < 4500) this.end(stopCodes[code] ?? 'stopped', { code, reason });
     else this.lost(this.socket);
   }
 
@@ -168,13 +258,27 @@ export class Link {
 
   lost(socket) {
     if (this.socket !== socket || !socket) return;
+    const { going } = this;
+    if (!this.liveSince) this.failures += 1;
+    // A client that is sent to and fro, or let in and thrown out, takes more and more time for it.
+    else this.swings = performance.now() - this.liveSince > steadyMilliseconds ? 0 : this.swings + 1;
+    this.going = null;
     this.drop();
     const most = Math.min(backoffMilliseconds.most, backoffMilliseconds.first * 2 ** Math.min(this.attempt, 10));
     this.attempt += 1;
     // Full jitter: a thousand clients of a box that restarted must not come back in one moment.
     const wait = Math.random() * most;
     this.setState('waiting');
-    this.retryTimer = setTimeout(() => this.connect(), wait);
+    if (going?.length) {
+      this.assigned = null;
+      [this.place, ...this.queue] = going;
+      this.failures = 0;
+    }
+    const isSpent = this.failures >= (this.place === this.good || this.place === home ? patience.known : patience.other);
+    this.retryTimer = setTimeout(async () => {
+      if (isSpent) await this.elsewhere();
+      if (this.state === 'waiting') this.connect();
+    }, wait);
   }
 
   drop() {

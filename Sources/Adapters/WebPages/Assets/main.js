@@ -12,6 +12,7 @@ import { applyTheme, currentSession, dropSession, forgetUser, isSessionKey, sess
 import { preview, Thread } from './thread.js';
 
 const announcementsMax = 5;
+const elsewhereAttempts = 6;
 const root = document.getElementById('app');
 let app = null;
 
@@ -132,14 +133,29 @@ class App {
     this.stopDetail = detail;
     root.dataset.link = state;
     if (state === 'stopped') { this.stopped(detail); return; }
-    if (state === 'live') { this.banner.hidden = true; this.wasLive = true; this.later('list'); return; }
+    if (state === 'live') {
+      const { box } = this.chat.link.place;
+      if (this.wasLive && this.box && box !== this.box) toast(t('movedTo'));
+      this.banner.hidden = true;
+      this.wasLive = true;
+      this.box = box;
+      this.later('list');
+      return;
+    }
     // A short gap is nobody's concern.
     this.bannerTimer = setTimeout(() => {
       const text = state === 'syncing' ? t('syncing') : this.wasLive || state === 'waiting' ? t('reconnecting') : t('connecting');
       this.banner.className = 'banner';
-      this.banner.replaceChildren(h('span', {}, text), state === 'waiting' ? button(t('connectNow'), { class: 'link', onclick: () => { clearTimeout(this.chat.link.retryTimer); this.chat.link.connect(); } }) : '');
+      this.banner.replaceChildren(h('span', {}, text), state === 'waiting' ? button(t('connectNow'), { class: 'link', onclick: () => { clearTimeout(this.chat.link.retryTimer); this.chat.link.connect(); } }) : '', this.elsewhere());
       this.banner.hidden = false;
     }, this.banner.hidden ? 900 : 0);
+  }
+
+  /** When even the other boxes cannot be reached from this page, their own pages may still be: a certificate one has to look at first, for one. */
+  elsewhere() {
+    const { attempt, others } = this.chat.link;
+    const place = attempt >= elsewhereAttempts ? others.find(({ base }) => base) : null;
+    return place ? h('a', { class: 'link', href: `${place.base}/` }, t('openElsewhere', { name: place.name || new URL(place.base).host })) : '';
   }
 
   stopped(detail) {

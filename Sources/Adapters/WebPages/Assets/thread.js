@@ -480,7 +480,7 @@ function status(message, item, readers, type) {
   const show = (name, label, className = '') => h('span', { class: `status ${className}`, title: label }, icon(name), hidden(label));
   if (item?.state === 'failed') return show('alert', t('failed'), 'failed');
   if (item) return show('clock', t(item.state === 'sending' ? 'sending' : 'waiting'), 'pending');
-  const tick = message.isReplicated ? show('checks', t('replicated'), 'replicated') : show('check', t('stored'), 'stored');
+  const tick = message.replicated ? show('checks', t('replicated'), 'replicated') : show('check', t('stored'), 'stored');
   if (!readers || message.recalled) return tick;
   return [h('span', { class: 'read' }, type === 'direct' ? t('read') : t('readBy', readers)), tick];
 }
