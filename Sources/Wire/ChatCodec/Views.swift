@@ -12,10 +12,12 @@ package struct MessageView: Sendable {
     package var edited: Order?
     package var isRecalled: Bool
     package var reactions: [(emoji: String, users: [UserID])]
+    /// Another box has it too: it survives the loss of this one.
+    package var isReplicated: Bool
 
     package init(
         id: MessageID, conversation: ConversationID, order: Order, sender: UserID, cid: String, content: MessageContent, replyTo: MessageID?,
-        edited: Order? = nil, isRecalled: Bool = false, reactions: [(emoji: String, users: [UserID])] = []
+        edited: Order? = nil, isRecalled: Bool = false, reactions: [(emoji: String, users: [UserID])] = [], isReplicated: Bool = false
     ) {
         self.id = id
         self.conversation = conversation
@@ -27,6 +29,7 @@ package struct MessageView: Sendable {
         self.edited = edited
         self.isRecalled = isRecalled
         self.reactions = reactions
+        self.isReplicated = isReplicated
     }
 
     /// Writes the fields of `Message` (Chat.md); `cid` only when `viewer` sent it.
@@ -50,6 +53,7 @@ package struct MessageView: Sendable {
                 }
             }
         }
+        if self.isReplicated { json.field("replicated", true) }
         if !self.reactions.isEmpty {
             json.array("reactions", self.reactions) { json, reaction in
                 json.object {

@@ -40,6 +40,7 @@ package final class AccountService: Sendable {
         self.limiter = Mutex(LoginLimiter(limits: node.limits))
         self.tokens = Mutex(TokenCache(entriesMax: node.limits.tokenCacheMax))
         self.verified = Mutex(VerifiedPasswords(salt: node.random.bytes(32), entriesMax: node.limits.verifiedPasswordsMax))
+        node.replication.whenEnded { [weak self] endings in self?.ended(endings) }
     }
 
     /// Calls `body` once the box has its first administrator by way of the claim link: the link that lies about can go.

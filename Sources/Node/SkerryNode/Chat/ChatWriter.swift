@@ -159,7 +159,7 @@ struct ChatWriter {
             let role: MemberRole = user == self.caller.user ? .owner : .member
             try log.append(.membership(MembershipEntry(conversation: id, user: user, state: .member, role: role, since: nil, by: self.caller.user)))
         }
-        try self.pushConversation(id, &log)
+        try log.pushConversation(id)
         return try self.answer(id, log.store, isDuplicate: false)
     }
 
@@ -169,7 +169,7 @@ struct ChatWriter {
         if record.title != title {
             try log.append(
                 .conversation(ConversationEntry(id: id, form: record.form, title: title, createdMilliseconds: record.createdMilliseconds)))
-            try self.pushConversation(id, &log)
+            try log.pushConversation(id)
         }
         return try self.answer(id, log.store)
     }
@@ -261,7 +261,7 @@ struct ChatWriter {
         for user in [self.caller.user, other.id] {
             try log.append(.membership(MembershipEntry(conversation: id, user: user, state: .member, role: .member, since: nil, by: self.caller.user)))
         }
-        try self.pushConversation(id, &log)
+        try log.pushConversation(id)
         return (id, true)
     }
 
@@ -289,11 +289,8 @@ struct ChatWriter {
 
     private func write(_ entries: [MembershipEntry], _ id: ConversationID, _ log: inout LogTransaction) throws -> ByteBuffer {
         for entry in entries { try log.append(.membership(entry)) }
-        if !entries.isEmpty { try self.pushConversation(id, &log) }
-        for entry in entries where entry.state != .member {
-            let frame = ChatFrame.push("change", cursor: try log.cursorToken()) { ChangeView.left(id).write(to: &$0, viewer: entry.user) }
-            log.events.append(.push(ChatPush(audience: [entry.user], conversation: nil, frame: frame)))
-        }
+        if !entries.isEmpty { try log.pushConversation(id) }
+        for entry in entries where entry.state != .member { try log.pushLeft(id, to: entry.user) }
         guard try log.store.membership(id, self.caller.user)?.isMember == true else { return Self.empty }
         return try self.answer(id, log.store)
     }
@@ -310,27 +307,10 @@ struct ChatWriter {
         }
     }
 
-    /// Pushes a change to every member, in the frame all of them share; what happens to a message only to those who may see the message.
+    /// Pushes a change to every member; what happens to a message only to those who may see the message.
     private func push(
         _ change: ChangeView, of message: MessageFacts? = nil, in conversation: ConversationID, own: Bool = false, _ log: inout LogTransaction
     ) throws {
-        let cursor = try log.cursorToken()
-        let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: nil) }
-        let audience = try message.map { try log.members(of: conversation, seeing: $0.order) } ?? log.members(of: conversation)
-        var push = ChatPush(audience: audience, conversation: conversation, frame: frame)
-        if own { push.own = (self.caller.user, ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: self.caller.user) }) }
-        log.events.append(.push(push))
-    }
-
-    /// Pushes the conversation to every member, each as that member sees it.
-    private func pushConversation(_ id: ConversationID, _ log: inout LogTransaction) throws {
-        let views = ViewBuilder(log.store)
-        let cursor = try log.cursorToken()
-        for membership in try log.store.memberships(in: id) where membership.isMember && log.isHeard(membership.user) {
-            guard let view = try views.conversation(membership) else { continue }
-            let change = ChangeView.conversation(view)
-            let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: membership.user) }
-            log.events.append(.push(ChatPush(audience: [membership.user], conversation: nil, frame: frame)))
-        }
+        try log.push(change, seeing: message?.order, in: conversation, own: own ? self.caller.user : nil)
     }
 }

@@ -124,7 +124,7 @@ package final class CommitQueue: Sendable {
         var outcomes: [(any CommitJob, Result<Void, SkerryError>)] = []
         var effects = CommitEffects()
         let tap = self.tap.withLock { $0 }
-        self.log.tap = tap
+        self.log.begin(tap)
         do {
             try storeWriter.write { transaction in
                 outcomes.removeAll(keepingCapacity: true)
@@ -156,6 +156,7 @@ package final class CommitQueue: Sendable {
         }
         Self.complete(outcomes)
         if !effects.events.isEmpty { self.publish(effects.events) }
+        self.log.committed()
     }
 
     /// A job refused itself after it had appended: nothing of it may stay, so its transaction is rolled back.

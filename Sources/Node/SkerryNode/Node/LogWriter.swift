@@ -29,6 +29,14 @@ package final class LogWriter: @unchecked Sendable {
     private let online: OnlineRegistry
     /// Set before each group.
     weak var tap: (any CommitTap)?
+    private let feed: ReplicaFeed
+    /// Who hears what this group appends.
+    private var listener: (any ReplicationListener)?
+    private var gathered: [Stream: CommittedRun] = [:]
+    private var recents: [ReplicaFeed.Recent] = []
+    private var areMembersTouched = false
+    /// Epochs that this group began.
+    private var begun: [EpochRecord] = []
 
     /// Who is in a conversation, and from where on.
     struct Member {
@@ -36,11 +44,18 @@ package final class LogWriter: @unchecked Sendable {
         var since: Order?
     }
 
-    package init(box: BoxID, clock: NodeClock, random: NodeRandom, online: OnlineRegistry) {
+    package init(box: BoxID, clock: NodeClock, random: NodeRandom, online: OnlineRegistry, feed: ReplicaFeed = ReplicaFeed()) {
         self.box = box
         self.clock = clock
         self.random = random
         self.online = online
+        self.feed = feed
+    }
+
+    /// Before each group.
+    func begin(_ tap: (any CommitTap)?) {
+        self.tap = tap
+        self.listener = self.feed.listener
     }
 
     /// Appends an entry of this box and says where it stands.
@@ -58,6 +73,12 @@ package final class LogWriter: @unchecked Sendable {
             throw SkerryError(.tooLarge, "An entry takes at most \(EntryCodec.entryBytesMax) bytes.")
         }
         try store.append(bytes, at: position)
+        if head.head == 1 {
+            try store.setBirth(hlc, of: head.number)
+            head.birth = hlc
+        }
+        if self.listener != nil { self.gather(head, body, bytes) }
+        if case .member = body { self.areMembersTouched = true }
         self.heads[body.stream] = head
         self.note(head)
         self.isTouched = true
@@ -67,10 +88,19 @@ package final class LogWriter: @unchecked Sendable {
 
     /// The cursor that has seen everything appended so far.
     package func cursor(_ store: any StoreTransaction) throws -> SyncCursor {
-        let known = try self.known ?? store.epochs()
+        let known = try self.loadKnown(store)
         let fold = self.fold ?? CursorFolding.fold(known)
-        (self.known, self.fold) = (known, fold)
+        self.fold = fold
         return CursorFolding.cursor(of: known, fold)
+    }
+
+    private func gather(_ head: EpochRecord, _ body: EntryBody, _ bytes: [UInt8]) {
+        let stream = head.log.stream
+        if self.gathered[stream] == nil { self.gathered[stream] = CommittedRun(log: head.log, firstSeq: head.head, entries: []) }
+        self.gathered[stream]?.entries.append(bytes)
+        if case .message(let message) = body {
+            self.recents.append(.init(seq: head.head, message: message.id, conversation: message.conversation, sender: message.sender))
+        }
     }
 
     /// Before the commit: keeps the clock's reading, so that stamps rise across restarts.
@@ -79,7 +109,67 @@ package final class LogWriter: @unchecked Sendable {
         var bytes: [UInt8] = []
         bytes.appendBigEndian(hybrid.last.rawValue)
         try store.setMeta(Self.stampName, bytes)
+        // Worth no transaction of its own: boxes tell each other again what they hold.
+        for (number, seq) in self.feed.held.takeUnwritten() { try store.setReplicated(seq, of: number) }
         self.isTouched = false
+    }
+
+    /// After the commit.
+    func committed() {
+        for record in self.begun { self.feed.held.add(record.log, number: record.number, upTo: 0) }
+        self.begun = []
+        guard let listener = self.listener else { return }
+        if !self.gathered.isEmpty {
+            if let log = self.gathered[.message]?.log { self.feed.remember(log, self.recents) }
+            listener.appended(Stream.allCases.compactMap { self.gathered[$0] })
+            self.gathered.removeAll(keepingCapacity: true)
+            self.recents.removeAll(keepingCapacity: true)
+        }
+        if self.areMembersTouched { listener.membersChanged() }
+        self.areMembersTouched = false
+    }
+
+    // MARK: - Logs of other boxes
+
+    /// Whether `log` is what this run itself appends to: nobody else's word about it counts.
+    func isWriting(_ log: LogEpoch) -> Bool { log.origin == self.box && self.epochs[log.stream] == log.epoch }
+
+    /// Whether one more epoch may be made known, or `log` is known.
+    func hasRoom(for log: LogEpoch, max: Int, _ store: any StoreTransaction) throws -> Bool {
+        let known = try self.loadKnown(store)
+        return known.count < max || known.contains { $0.log == log }
+    }
+
+    /// The epoch of another box or of an earlier run; made known here when it was not.
+    func epoch(_ log: LogEpoch, _ store: any StoreTransaction) throws -> EpochRecord {
+        let known = try self.loadKnown(store)
+        if let record = known.last(where: { $0.log == log }) { return record }
+        let record = try store.registerEpoch(log)
+        self.note(record)
+        return record
+    }
+
+    /// The epoch has moved.
+    func moved(_ record: EpochRecord) {
+        self.note(record)
+        self.isTouched = true
+    }
+
+    /// An entry of another box has arrived: this box's stamps follow. False: its stamp is too far ahead to be followed.
+    func observe(_ hlc: HLC, _ store: any StoreTransaction) throws -> Bool {
+        var hybrid = try self.hybrid ?? Self.load(store)
+        defer { self.hybrid = hybrid }
+        return hybrid.observe(hlc, physicalMilliseconds: self.clock.wall())
+    }
+
+    func isMember(_ entry: MemberEntry) -> Bool { self.feed.isMember(entry) }
+    func memberTouched() { self.areMembersTouched = true }
+
+    private func loadKnown(_ store: any StoreReading) throws -> [EpochRecord] {
+        if let known = self.known { return known }
+        let known = try store.epochs()
+        self.known = known
+        return known
     }
 
     /// After a failed group: what was counted on is not there.
@@ -89,10 +179,14 @@ package final class LogWriter: @unchecked Sendable {
         self.fold = nil
         self.members = [:]
         self.isTouched = false
+        self.gathered = [:]
+        self.recents = []
+        self.begun = []
+        self.areMembersTouched = false
     }
 
     /// Whether anybody listens for the user: a live session, or a durable one that is away.
-    func isHeard(_ user: UserID) -> Bool { self.online.isOnline(user) || self.tap?.awaits(user) ?? false }
+    func isHeard(_ user: UserID) -> Bool { self.online.isHere(user) || self.tap?.awaits(user) ?? false }
 
     func members(of conversation: ConversationID, _ store: any StoreTransaction) throws -> [Member] {
         if let members = self.members[conversation] { return members }
@@ -110,6 +204,7 @@ package final class LogWriter: @unchecked Sendable {
         self.epochs[stream] = epoch
         let record = try store.registerEpoch(LogEpoch(origin: self.box, stream: stream, epoch: epoch))
         self.heads[stream] = record
+        self.begun.append(record)
         self.note(record)
         return record
     }

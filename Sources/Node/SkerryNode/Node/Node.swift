@@ -13,6 +13,8 @@ package final class Node: Sendable {
     package let clock: NodeClock
     package let random: NodeRandom
     package let metrics = NodeMetrics()
+    package let moving = Moving()
+    package let replication = ReplicaFeed()
 
     /// - Parameter loops: at least one; a shard is made for each.
     package init(box: BoxID, loops: [any EventLoop], store: any Store, limits: Limits, clock: NodeClock, random: NodeRandom) {
@@ -25,7 +27,7 @@ package final class Node: Sendable {
         self.random = random
         let online = OnlineRegistry()
         self.online = online
-        let log = LogWriter(box: box, clock: clock, random: random, online: online)
+        let log = LogWriter(box: box, clock: clock, random: random, online: online, feed: self.replication)
         self.commits = CommitQueue(store: store, log: log, limits: limits) { events in
             Self.publish(events, to: shards)
         }

@@ -1,0 +1,41 @@
+import ChatCodec
+import SkerryModel
+import Store
+
+/// What live sessions are shown of what was just written, the same for what is written here and for what came from another box.
+extension LogTransaction {
+    /// Whether anybody in the conversation listens here.
+    func isHeard(_ conversation: ConversationID) throws -> Bool { try self.members(of: conversation).contains { self.isHeard($0) } }
+
+    /// Pushes a change to every member, in the frame all of them share.
+    ///
+    /// - Parameters:
+    ///   - order: of the message it is about: it is not for members who came after it.
+    ///   - own: who said it, and also sees its `cid`.
+    mutating func push(_ change: ChangeView, seeing order: Order? = nil, in conversation: ConversationID, own: UserID? = nil) throws {
+        let cursor = try self.cursorToken()
+        let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: nil) }
+        let audience = try order.map { try self.members(of: conversation, seeing: $0) } ?? self.members(of: conversation)
+        var push = ChatPush(audience: audience, conversation: conversation, frame: frame)
+        if let own { push.own = (own, ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: own) }) }
+        self.events.append(.push(push))
+    }
+
+    /// Pushes the conversation to every member who listens, each as that member sees it.
+    mutating func pushConversation(_ id: ConversationID) throws {
+        let views = ViewBuilder(self.store)
+        let cursor = try self.cursorToken()
+        for membership in try self.store.memberships(in: id) where membership.isMember && self.isHeard(membership.user) {
+            guard let view = try views.conversation(membership) else { continue }
+            let change = ChangeView.conversation(view)
+            let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: membership.user) }
+            self.events.append(.push(ChatPush(audience: [membership.user], conversation: nil, frame: frame)))
+        }
+    }
+
+    /// Tells one user that the conversation is no longer theirs.
+    mutating func pushLeft(_ id: ConversationID, to user: UserID) throws {
+        let frame = ChatFrame.push("change", cursor: try self.cursorToken()) { ChangeView.left(id).write(to: &$0, viewer: user) }
+        self.events.append(.push(ChatPush(audience: [user], conversation: nil, frame: frame)))
+    }
+}

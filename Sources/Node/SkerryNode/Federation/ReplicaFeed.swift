@@ -1,0 +1,129 @@
+package import Store
+import DequeModule
+import Replication
+import SkerryModel
+import Synchronization
+
+/// Where the node and its federation meet: who hears of commits, who judges member rows, how far others hold what this box wrote.
+///
+/// A box without a federation has one too, and nobody listens: nothing is gathered then.
+package final class ReplicaFeed: Sendable {
+    /// A message of this box whose sender may be waiting to hear that others hold it.
+    struct Recent: Sendable {
+        var seq: UInt64
+        var message: MessageID
+        var conversation: ConversationID
+        var sender: UserID
+    }
+
+    private struct State {
+        var listener: (any ReplicationListener)?
+        var memberCheck: (@Sendable (MemberEntry) -> Bool)?
+        var endings: (@Sendable ([Ending]) -> Void)?
+        /// Of one epoch, by rising sequence.
+        var recents = Deque<Recent>()
+        var recentLog: LogEpoch?
+    }
+
+    /// Messages that are remembered until others hold them. Beyond, the oldest are forgotten: their senders see it when they look again.
+    static let recentsMax = 8_192
+
+    package let held = HeldElsewhere()
+    private let state = Mutex(State())
+
+    package init() {}
+
+    func listen(_ listener: (any ReplicationListener)?) {
+        self.state.withLock { state in
+            state.listener = listener
+            if listener == nil { state.recents.removeAll() }
+        }
+    }
+
+    var listener: (any ReplicationListener)? { self.state.withLock { $0.listener } }
+
+    func checkMembers(_ check: (@Sendable (MemberEntry) -> Bool)?) { self.state.withLock { $0.memberCheck = check } }
+
+    /// Whether a member row of another box may be taken; without a federation none is.
+    func isMember(_ entry: MemberEntry) -> Bool { self.state.withLock { $0.memberCheck }?(entry) ?? false }
+
+    /// `body` hears what entries of other boxes ended, right after their commit and before any shard does.
+    func whenEnded(_ body: @escaping @Sendable ([Ending]) -> Void) { self.state.withLock { $0.endings = body } }
+
+    func ended(_ endings: [Ending]) {
+        if endings.isEmpty { return }
+        self.state.withLock { $0.endings }?(endings)
+    }
+
+    func remember(_ log: LogEpoch, _ recents: [Recent]) {
+        if recents.isEmpty { return }
+        self.state.withLock { state in
+            if state.recentLog != log {
+                state.recentLog = log
+                state.recents.removeAll()
+            }
+            state.recents.append(contentsOf: recents)
+            if state.recents.count > Self.recentsMax { state.recents.removeFirst(state.recents.count - Self.recentsMax) }
+        }
+    }
+
+    /// The remembered messages of `log` up to `seq`, which are forgotten.
+    func take(_ log: LogEpoch, upTo seq: UInt64) -> [Recent] {
+        self.state.withLock { state in
+            guard state.recentLog == log else { return [] }
+            let taken = Array(state.recents.prefix { $0.seq <= seq })
+            state.recents.removeFirst(taken.count)
+            return taken
+        }
+    }
+}
+
+/// Which entries other boxes hold too: all that they wrote, and of what this box wrote as much as they have said.
+package final class HeldElsewhere: Sendable {
+    private struct State {
+        var isActive = false
+        /// This box's own epochs, by their local numbers.
+        var own: [Int32: UInt64] = [:]
+        var numbers: [LogEpoch: Int32] = [:]
+        var unwritten = Set<Int32>()
+    }
+
+    private let state = Mutex(State())
+
+    /// Nothing is called replicated before: a lone box does not know of others.
+    func activate() { self.state.withLock { $0.isActive = true } }
+
+    /// An epoch of this box's own, held elsewhere up to `seq`.
+    func add(_ log: LogEpoch, number: Int32, upTo seq: UInt64) {
+        self.state.withLock { state in
+            state.numbers[log] = number
+            state.own[number] = max(state.own[number] ?? 0, seq)
+        }
+    }
+
+    /// False: that is nothing new.
+    func raise(_ log: LogEpoch, upTo seq: UInt64) -> Bool {
+        self.state.withLock { state in
+            guard let number = state.numbers[log], let before = state.own[number], seq > before else { return false }
+            state.own[number] = seq
+            state.unwritten.insert(number)
+            return true
+        }
+    }
+
+    package func contains(_ position: LocalPosition) -> Bool {
+        self.state.withLock { state in
+            guard state.isActive else { return false }
+            guard let seq = state.own[position.epoch] else { return true }
+            return position.seq <= seq
+        }
+    }
+
+    /// What is to be written down, once.
+    func takeUnwritten() -> [(number: Int32, seq: UInt64)] {
+        self.state.withLock { state in
+            defer { state.unwritten.removeAll() }
+            return state.unwritten.compactMap { number in state.own[number].map { (number, $0) } }
+        }
+    }
+}
