@@ -6,5 +6,5 @@ struct DevCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skerry-dev",
         abstract: "Chores of those who work on Skerry.",
-        subcommands: [WSEchoCommand.self, TidyCommand.self])
+        subcommands: [SimulateCommand.self, WSEchoCommand.self, TidyCommand.self])
 }
