@@ -48,6 +48,14 @@ package enum EntryCodec {
         return Entry(hlc: hlc, body: try BodyCodec.decode(type, id: fields.slice(3), body, try FieldMap(body)))
     }
 
+    /// When an entry of any type says it was made, without reading the rest; nil where its first two fields are not the usual ones.
+    package static func stamp(of bytes: [UInt8]) -> HLC? {
+        var reader = FieldReader(bytes[...])
+        guard let first = try? reader.next(), first.field == 1, let second = try? reader.next(), second.field == 2, case .number(let number) = second.value
+        else { return nil }
+        return HLC(rawValue: number)
+    }
+
     /// Entries with the same key replace each other when a log is compacted (FEDERATION.md §2.6); nil = kept until retention.
     package static func compactionKey(of body: EntryBody) -> [UInt8]? {
         switch body {
