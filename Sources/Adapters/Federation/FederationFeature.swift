@@ -19,6 +19,10 @@ package protocol FederationFeature: AnyObject, Sendable {
     /// Kinds of request it answers.
     var requests: Set<RequestKind> { get }
     func start(_ links: any FederationLinks)
+    /// The box belongs to this federation from now on, with or without links.
+    func joined(_ federation: FederationID)
+    /// Who belongs to the federation, this box too, whenever that changes.
+    func members(_ members: [BoxID: MemberEntry])
     func linkUp(_ box: BoxID)
     func linkDown(_ box: BoxID)
     func received(_ message: LinkMessage, from box: BoxID)
@@ -26,12 +30,17 @@ package protocol FederationFeature: AnyObject, Sendable {
     func answer(_ kind: RequestKind, _ body: [UInt8], from box: BoxID) async -> [UInt8]?
     /// Once a second, with milliseconds that never go back.
     func tick(now monotonic: UInt64)
+    /// The box stops; what is sent now still leaves.
+    func stop()
 }
 
 extension FederationFeature {
     package var requests: Set<RequestKind> { [] }
+    package func members(_ members: [BoxID: MemberEntry]) {}
+    package func joined(_ federation: FederationID) {}
     package func linkUp(_ box: BoxID) {}
     package func linkDown(_ box: BoxID) {}
     package func answer(_ kind: RequestKind, _ body: [UInt8], from box: BoxID) async -> [UInt8]? { nil }
     package func tick(now monotonic: UInt64) {}
+    package func stop() {}
 }

@@ -34,6 +34,10 @@ package struct Limits: Sendable, Hashable {
     /// Users whose sending is being limited, and conversations somebody types in, that are remembered; at the bound the idle are forgotten,
     /// and all of them when nobody is idle.
     package var chatLimiterKeysMax = 16_384
+    /// Users who are online at other boxes, of all of them together; beyond, somebody is shown as offline here who is online there only.
+    package var onlineElsewhereMax = 100_000
+    /// Users who came or went at other boxes and of whom people here are to hear yet; beyond, they do not, and see it when they ask.
+    package var announcementsMax = 16_384
 
     // MARK: Sessions
     /// Seconds a new WebSocket has to say `hello`; then it is closed with 4408.

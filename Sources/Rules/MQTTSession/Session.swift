@@ -96,11 +96,14 @@ package struct Session {
     }
 
     /// The box ends the connection: a version 5 client is told why, an earlier one just closed.
-    package mutating func close(_ reason: MQTTReason, _ text: String? = nil, effects: inout [SessionEffect]) {
+    ///
+    /// - Parameter reference: where else to go (MQTT 5 §4.11).
+    package mutating func close(_ reason: MQTTReason, _ text: String? = nil, reference: String? = nil, effects: inout [SessionEffect]) {
         guard let connection = self.connection, !connection.isClosing else { return }
         if connection.terms.version == .v5 {
             var disconnect = MQTTDisconnect(reason)
             disconnect.properties.reasonString = text
+            disconnect.properties.serverReference = reference
             self.write(.disconnect(disconnect))
         }
         self.connection?.isClosing = true

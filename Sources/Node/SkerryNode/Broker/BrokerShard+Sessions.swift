@@ -350,6 +350,22 @@ extension BrokerShard {
         }
     }
 
+    /// The box is being drained: MQTT 5 clients are told where to go (MQTT 5 §4.11), others just have to come back and then are refused. Nobody is
+    /// sent on for less: what is queued for a session stays on its box.
+    func move(_ order: MoveOrder) {
+        guard order.isDrain else { return }
+        self.perform {
+            for session in Array(self.byLink.values) {
+                guard let link = session.link, let target = order.take() else { return }
+                self.metrics.add(.clientsMoved)
+                var effects: [SessionEffect] = []
+                session.machine.close(
+                    .useAnotherServer, "This box is being drained.", reference: target.serverReference(link.transport.endpointKind), effects: &effects)
+                self.run(effects, session)
+            }
+        }
+    }
+
     /// The box goes down: every client is told, wills of sessions that end with it are published, the others are written down.
     func stop() {
         self.perform {

@@ -24,6 +24,16 @@ package enum MQTTTransport: String, Sendable, CaseIterable {
     case tls
     case webSocket = "ws"
     case secureWebSocket = "wss"
+
+    /// Under which kind another box lists the same way in.
+    var endpointKind: String {
+        switch self {
+        case .tcp: "mqtt"
+        case .tls: "mqtts"
+        case .webSocket: "http"
+        case .secureWebSocket: "https"
+        }
+    }
 }
 
 /// What an MQTT connection and the home of its session know of each other: two loops, so everything here is atomic or bound to one of them.

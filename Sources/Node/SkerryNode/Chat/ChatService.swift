@@ -9,9 +9,11 @@ import Synchronization
 package final class ChatService: Sendable {
     package typealias Completion = @Sendable (Result<ByteBuffer, SkerryError>) -> Void
 
-    private let node: Node
+    let node: Node
     private let buckets: Mutex<SendBuckets>
-    private let typing: Mutex<TypingGate>
+    let typing: Mutex<TypingGate>
+    let announcing = Mutex(AnnounceQueue())
+    let relay = Mutex<(any FleetingRelay)?>(nil)
 
     package init(node: Node) {
         self.node = node
@@ -75,13 +77,18 @@ package final class ChatService: Sendable {
             try ChatReader(store, online: node.online).contacts(of: user)
         } completion: { result in
             guard case .success(let contacts) = result, !contacts.isEmpty else { return }
-            let audience = contacts.filter { node.online.isOnline($0) }
-            if audience.isEmpty { return }
-            let frame = ChatFrame.push("presence") { ChangeView.presence(user, isOnline: isOnline).write(to: &$0, viewer: nil) }
-            var push = ChatPush(audience: Array(audience), conversation: nil, frame: frame, isEphemeral: true)
-            push.presence = (user, isOnline)
-            node.publish([.push(push)])
+            if let push = Self.presence(user, isOnline: isOnline, contacts, node.online) { node.publish([.push(push)]) }
         }
+    }
+
+    /// Nil: nobody who is here would see it.
+    static func presence(_ user: UserID, isOnline: Bool, _ contacts: Set<UserID>, _ online: OnlineRegistry) -> ChatPush? {
+        let audience = contacts.filter { online.isHere($0) }
+        if audience.isEmpty { return nil }
+        let frame = ChatFrame.push("presence") { ChangeView.presence(user, isOnline: isOnline).write(to: &$0, viewer: nil) }
+        var push = ChatPush(audience: Array(audience), conversation: nil, frame: frame, isEphemeral: true)
+        push.presence = (user, isOnline)
+        return push
     }
 
     // MARK: Writing
@@ -152,9 +159,8 @@ package final class ChatService: Sendable {
             if case .success(let (conversation, members)) = result,
                 self.typing.withLock({ $0.isDue(caller.user, conversation, now: node.clock.monotonic()) })
             {
-                let frame = ChatFrame.push("typing") { ChangeView.typing(conversation, caller.user).write(to: &$0, viewer: nil) }
-                let audience = members.filter { node.online.isOnline($0) }
-                node.publish([.push(ChatPush(audience: audience, conversation: conversation, frame: frame, isEphemeral: true))])
+                self.show(typing: caller.user, in: conversation, to: members)
+                self.tell(typing: caller.user, in: conversation, to: members)
             }
             Self.finish(result.map { _ in ChatWriter.empty }.mapError(Self.refusal), loop, completion)
         }

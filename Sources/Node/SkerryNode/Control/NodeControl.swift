@@ -19,6 +19,7 @@ package final class NodeControl: Sendable {
     /// Why the box is not ready beside what can be seen from here: starting, draining.
     private let holds = Mutex<Set<String>>([])
     private let boxes = Mutex<(any FederationControl)?>(nil)
+    private let itself = Mutex<BoxSelf?>(nil)
 
     package init(
         node: Node, accounts: AccountService, listeners: ListenerRegistry, broker: MQTTBroker? = nil, version: String, probe: SystemProbe
@@ -39,6 +40,10 @@ package final class NodeControl: Sendable {
     package var federation: (any FederationControl)? { self.boxes.withLock { $0 } }
     package func attach(_ federation: any FederationControl) { self.boxes.withLock { $0 = federation } }
 
+    /// What the box says of itself; nil until its listeners are open.
+    package var own: BoxSelf? { self.itself.withLock { $0 } }
+    package func attach(_ own: BoxSelf) { self.itself.withLock { $0 = own } }
+
     package var uptimeSeconds: Int { Int((self.node.clock.monotonic() - self.startedMonotonic) / 1_000) }
 
     package func overview(by actor: Actor) async throws(SkerryError) -> Overview {
@@ -49,7 +54,8 @@ package final class NodeControl: Sendable {
         let online = self.node.online
         return Overview(
             box: self.node.box, version: self.version, uptimeSeconds: self.uptimeSeconds, startedMilliseconds: self.startedMilliseconds,
-            users: counts.users, online: online.userCount, webSockets: online.count(.ws), mqttSessions: online.count(.mqtt),
+            users: counts.users, online: online.userCount, onlineEverywhere: online.userCountEverywhere, webSockets: online.count(.ws),
+            mqttSessions: online.count(.mqtt),
             messages: counts.messages, listeners: self.listeners.all, storeBytes: self.node.store.sizeBytes,
             residentBytes: self.probe.residentBytes(), disk: self.probe.disk(), clockIsSynced: self.probe.clockIsSynced(),
             isClaimed: counts.isClaimed)
@@ -88,6 +94,7 @@ package final class NodeControl: Sendable {
     /// Why the box should get no new work; empty when it should.
     package func unreadiness() async -> [String] {
         var reasons = self.holds.withLock { $0.sorted() }
+        if self.node.moving.isDraining { reasons.append("The box is being drained.") }
         let status = self.node.commits.status
         if let failure = status.failure { reasons.append("store: \(failure.detail)") }
         if status.waiting >= self.node.limits.commitQueueMax { reasons.append("store: the commit queue is full.") }
@@ -103,6 +110,7 @@ package final class NodeControl: Sendable {
         let (node, probe, accounts) = (self.node, self.probe, self.accounts)
         let gauges: [Gauge] = [
             Gauge(name: "skerry_online_users", help: "Users with at least one session.") { node.online.userCount },
+            Gauge(name: "skerry_online_users_federation", help: "Users with at least one session on any box.") { node.online.userCountEverywhere },
             Gauge(name: "skerry_websocket_sessions", help: "Live WebSocket chat sessions.") { node.online.count(.ws) },
             Gauge(name: "skerry_mqtt_sessions", help: "Live MQTT connections.") { node.online.count(.mqtt) },
             Gauge(name: "skerry_store_bytes", help: "Bytes the database takes on disk.") { node.store.sizeBytes },

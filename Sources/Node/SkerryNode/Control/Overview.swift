@@ -8,7 +8,9 @@ package struct Overview: Sendable {
     package var uptimeSeconds: Int
     package var startedMilliseconds: UInt64
     package var users: Int
+    /// On this box, and on all boxes together.
     package var online: Int
+    package var onlineEverywhere: Int
     package var webSockets: Int
     package var mqttSessions: Int
     package var messages: Int
@@ -27,6 +29,7 @@ package struct Overview: Sendable {
         json.field("started", time: self.startedMilliseconds)
         json.field("users", self.users)
         json.field("online", self.online)
+        json.field("onlineEverywhere", self.onlineEverywhere)
         json.object("sessions") {
             $0.field("ws", self.webSockets)
             $0.field("mqtt", self.mqttSessions)

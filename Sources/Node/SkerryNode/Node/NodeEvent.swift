@@ -13,6 +13,8 @@ package enum NodeEvent: Sendable {
     case rulesChanged(AccessRules)
     /// News for the MQTT broker's part of each shard.
     case mqtt(BrokerEvent)
+    /// Clients are to go to other boxes, as many as the order has targets.
+    case move(MoveOrder)
 }
 
 /// Why the box ends a session that did nothing wrong on the wire.

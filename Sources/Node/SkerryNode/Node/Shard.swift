@@ -6,6 +6,12 @@ package protocol ChatOutlet: AnyObject {
     /// Sends a frame; the outlet bounds what waits and ends itself as a slow consumer.
     func push(_ frame: ByteBuffer, isEphemeral: Bool)
     func end(_ reason: SessionEnd)
+    /// Takes a target and sends its client there, if the client may be sent on now.
+    func move(_ order: MoveOrder)
+}
+
+extension ChatOutlet {
+    package func move(_ order: MoveOrder) {}
 }
 
 /// The live chat sessions of one loop, by user. Plain state: a test or simulation drives it without a socket.
@@ -44,6 +50,13 @@ package struct ChatSessions {
 
     package func end(_ user: UserID, _ device: DeviceID?, _ reason: SessionEnd) {
         for session in self.byUser[user] ?? [] where device == nil || session.device == device { session.outlet.value.end(reason) }
+    }
+
+    package func move(_ order: MoveOrder) {
+        for session in self.byUser.values.joined() {
+            if order.isDone { return }
+            session.outlet.value.move(order)
+        }
     }
 
     package func endAll(_ reason: SessionEnd) {
@@ -90,6 +103,9 @@ package actor Shard {
             case .roleChanged(let user, let role): self.mqtt?.roleChanged(user, role)
             case .rulesChanged(let rules): self.mqtt?.rulesChanged(rules)
             case .mqtt(let event): self.mqtt?.hear(event)
+            case .move(let order):
+                self.chat.move(order)
+                self.mqtt?.move(order)
             }
         }
     }
