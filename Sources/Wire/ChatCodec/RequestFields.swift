@@ -6,7 +6,7 @@ package import SkerryModel
 ///
 /// Unknown fields are ignored, as PRODUCT.md §4 says. A field of the wrong type is `bad_request` with its name.
 package struct RequestFields: Decodable, Sendable {
-    package var token, device, cursor, since, after, before: String?
+    package var token, device, cursor, hop, since, after, before: String?
     package var limit: Int?
     package var conv, cid, kind, text, label, type, data, replyTo, mid, emoji: String?
     package var lat, lon, accuracy: Double?
@@ -16,6 +16,9 @@ package struct RequestFields: Decodable, Sendable {
     package var name, password, display, old, new: String?
     package var uses, hours: Int?
     package var access, filter, effect, client, topic, id: String?
+    /// Of boxes and their federation.
+    package var reason, passphrase, file: String?
+    package var waits, lost: Bool?
     package var media: Media?
 
     /// Read only so that a media message is refused by name until the media store exists.

@@ -31,6 +31,8 @@ package final class ChatConnection: WebSocketApplication, ChatOutlet {
     private var pushedBytes = 0
     private var hasPinged = false
     private var isPumping = false
+    /// Until when it may stay whatever the load: it came a moment ago, or was sent here by another box.
+    private var settledUntil = SettledUntil()
 
     package init(listener: ChatListener, address: AddressKey, addressText: String, client: String?) {
         self.listener = listener
@@ -123,6 +125,19 @@ package final class ChatConnection: WebSocketApplication, ChatOutlet {
         self.end(WebSocketCloseCode(reason), reason.closeReason)
     }
 
+    /// The client hears where to go, then the connection closes; what it has not been answered it asks there again.
+    package func move(_ order: MoveOrder) {
+        guard case .live = self.phase, let connection = self.connection, connection.isOpen, let caller = self.caller else { return }
+        let now = self.node.clock.monotonic()
+        guard !self.settledUntil.holds(at: now, isDrain: order.isDrain), !self.node.moving.isBack(caller.device, isDrain: order.isDrain, now: now),
+            let target = order.take()
+        else { return }
+        self.node.moving.moved(caller.device, now: now)
+        self.node.metrics.add(.clientsMoved)
+        self.send(ChatFrame.push("moved") { target.write(to: &$0) })
+        self.end(.serviceRestart, "moved to another box")
+    }
+
     // MARK: - Frames
 
     private func send(_ frame: ByteBuffer) { self.connection?.send(WebSocketMessage(isText: true, payload: frame)) }
@@ -155,6 +170,7 @@ package final class ChatConnection: WebSocketApplication, ChatOutlet {
         self.phase = .greeting
         self.connection?.allow(messageBytesMax: self.limits.frameBytesMax)
         if let device = frame.d?.device { self.client = String(decoding: device.utf8.prefix(self.limits.deviceNameBytesMax), as: UTF8.self) }
+        self.settledUntil = SettledUntil(hop: frame.d?.hop, wall: self.node.clock.wall(), now: self.node.clock.monotonic())
         let (bound, id, cursor) = (NIOLoopBound(self, eventLoop: loop), frame.id, frame.d?.cursor)
         self.listener.accounts.authenticate(token: token, address: self.address, loop: loop) { bound.value.authenticated($0, id, cursor: cursor) }
     }

@@ -20,19 +20,27 @@ package struct ChatListener: Sendable {
     let chat: ChatService
     let accounts: any TokenAuthenticating
     private let keepers: ConnectionKeepers
+    private let isSister: @Sendable (String) -> Bool
 
-    /// - Parameter keepers: of the loops that accept connections; each of them has a shard of `node`.
-    package init(node: Node, chat: ChatService, accounts: any TokenAuthenticating, keepers: ConnectionKeepers) {
+    /// - Parameters:
+    ///   - keepers: of the loops that accept connections; each of them has a shard of `node`.
+    ///   - isSister: whether pages of that origin are those of another box of the federation. A box sends its clients to another one together with
+    ///     the page they have open.
+    package init(
+        node: Node, chat: ChatService, accounts: any TokenAuthenticating, keepers: ConnectionKeepers,
+        isSister: @escaping @Sendable (_ origin: String) -> Bool = { _ in false }
+    ) {
         self.node = node
         self.chat = chat
         self.accounts = accounts
         self.keepers = keepers
+        self.isSister = isSister
     }
 
     /// - Parameter compresses: agree to permessage-deflate, without context takeover: nothing is kept between messages.
     package func route(compresses: Bool = false) -> WebSocketRoute {
         let deflate = compresses ? DeflateAgreement.Wish(keepsContext: false) : nil
-        return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .ownPages(also: []), deflate: deflate) { channel, opened in
+        return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .federationPages(isSister: self.isSister), deflate: deflate) { channel, opened in
             let connection = ChatConnection(
                 listener: self, address: AddressKey(opened.address ?? channel.remoteAddress),
                 addressText: (opened.address ?? channel.remoteAddress).addressText, client: opened.userAgent)
