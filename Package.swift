@@ -15,6 +15,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioTestUtils: Target.Dependency = .product(name: "NIOTestUtils", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -117,7 +118,7 @@ let package = Package(
             "Adapters", "Listeners",
             [
                 "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "Replication", "SkerryNode", "CZlib",
-                nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, crypto, x509, swiftASN1, logging,
+                nioCore, nioPosix, nioHTTP1, nioWebSocket, nioTLS, nioSSL, crypto, x509, swiftASN1, logging,
             ]),
         layer(
             "Adapters", "HTTPAPI",
@@ -151,7 +152,7 @@ let package = Package(
             name: "TestKit", dependencies: ["SkerryModel", "Store", nioCore],
             path: "Tests/TestKit", swiftSettings: strict),
         .target(
-            name: "Simulator", dependencies: ["SkerryModel", "Replication", nioCore, crypto],
+            name: "Simulator", dependencies: ["SkerryModel", "Replication", nioCore],
             path: "Tests/Simulator", swiftSettings: strict),
         tests("SkerryModelTests", ["SkerryModel", "TestKit", nioCore]),
         tests("MQTTCodecTests", ["MQTTCodec", "SkerryModel", "TestKit", nioCore, nioEmbedded, nioTestUtils], exclude: ["Corpus"]),

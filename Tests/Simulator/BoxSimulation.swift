@@ -55,28 +55,15 @@ package enum BoxSimulation {
         _ seeds: Range<UInt64>, options: @escaping @Sendable (UInt64) -> SimOptions = { SimOptions(seed: $0) },
         each: @escaping @Sendable (SimResult) -> Void = { _ in }
     ) async -> [SimResult] {
-        let next = Mutex(seeds.lowerBound)
-        let failed = Mutex<[SimResult]>([])
+        let work = SharedWork(seeds)
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<max(1, System.coreCount) {
                 group.addTask {
-                    while true {
-                        let seed: UInt64? = next.withLock { next in
-                            guard next < seeds.upperBound else { return nil }
-                            defer { next += 1 }
-                            return next
-                        }
-                        guard let seed else { return }
-                        let result = Self.run(options(seed))
-                        failed.withLock { failed in
-                            if result.failure != nil { failed.append(result) }
-                            each(result)
-                        }
-                    }
+                    while let seed = work.take() { work.done(Self.run(options(seed)), each) }
                 }
             }
         }
-        return failed.withLock { $0 }.sorted { $0.seed < $1.seed }
+        return work.failures
     }
 
     /// The run again with its events as text: what is printed of a seed that fails.
@@ -85,6 +72,35 @@ package enum BoxSimulation {
         options.isTraced = true
         return Self.run(options)
     }
+}
+
+/// The seeds that are left, and those that failed.
+private final class SharedWork: Sendable {
+    private let end: UInt64
+    private let next: Mutex<UInt64>
+    private let failed = Mutex<[SimResult]>([])
+
+    init(_ seeds: Range<UInt64>) {
+        self.end = seeds.upperBound
+        self.next = Mutex(seeds.lowerBound)
+    }
+
+    func take() -> UInt64? {
+        self.next.withLock { next in
+            guard next < self.end else { return nil }
+            defer { next += 1 }
+            return next
+        }
+    }
+
+    func done(_ result: SimResult, _ each: (SimResult) -> Void) {
+        self.failed.withLock { failed in
+            if result.failure != nil { failed.append(result) }
+            each(result)
+        }
+    }
+
+    var failures: [SimResult] { self.failed.withLock { $0 }.sorted { $0.seed < $1.seed } }
 }
 
 extension SimResult {

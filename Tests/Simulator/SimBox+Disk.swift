@@ -246,12 +246,18 @@ extension SimBox {
             self.world.figures.entryBytesApplied += bytes.count
             self.world.note(0x44 ^ seq << 8, "\(self.name) has \(entry.text)")
         case .dropped(let hash):
-            guard entry.isDropped, hash == entry.hash else {
+            guard entry.isDropped || self.isBeyondCut(entry), hash == entry.hash else {
                 self.world.fail("P2", "\(self.name) is told that \(entry.text) was dropped; it was not")
                 return false
             }
             self.disk.appendDropped(log)
         }
         return true
+    }
+
+    /// Of a removed box, and written after it: only its hash counts.
+    private func isBeyondCut(_ entry: TrueEntry) -> Bool {
+        guard let member = self.disk.members[entry.log.id.origin], member.standing == .removed else { return false }
+        return entry.seq > member.cut[entry.log.id] ?? 0
     }
 }

@@ -141,7 +141,7 @@ final class SimBox {
     // MARK: - The engine
 
     var instant: EngineInstant {
-        EngineInstant(monotonic: self.clock.monotonic(self.world.now), physical: self.physical)
+        EngineInstant(monotonic: self.clock.monotonic(self.world.now), physical: self.physical, isSynced: self.clock.isSynced)
     }
 
     var physical: UInt64 {
@@ -208,12 +208,13 @@ final class SimBox {
     private func take(_ token: UInt64, _ batches: [IncomingBatch], _ milliseconds: UInt64) {
         for incoming in batches {
             guard let cut = self.toldCuts[incoming.batch.log.origin], incoming.batch.log.origin != self.id else { continue }
-            let last = max(incoming.batch.items.isEmpty ? 0 : incoming.batch.lastSeq, incoming.skippedUpTo ?? 0)
-            let new = max(incoming.knownUpTo, self.disk.log(self.world.truth.log(incoming.batch.log)?.index ?? .max).head)
-            if last > new, last > cut[incoming.batch.log] ?? 0 {
-                self.world.fail(
-                    "P7",
-                    "\(self.name) takes entry \(last) of the removed box \(self.world.boxText(incoming.batch.log.origin)), cut \(cut[incoming.batch.log] ?? 0)")
+            let end = cut[incoming.batch.log] ?? 0
+            let held = self.disk.log(self.world.truth.log(incoming.batch.log)?.index ?? .max).head
+            var seq = incoming.batch.firstSeq
+            for item in incoming.batch.items {
+                defer { seq += 1 }
+                guard case .entry = item, seq > end, seq > max(incoming.knownUpTo, held) else { continue }
+                self.world.fail("P7", "\(self.name) takes entry \(seq) of the removed box \(self.world.boxText(incoming.batch.log.origin)), cut at \(end)")
             }
         }
         self.enqueue(.apply(token, batches), within: milliseconds)

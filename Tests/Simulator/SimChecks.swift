@@ -8,7 +8,7 @@ extension SimWorld {
         for client in self.clients where client.hasUnanswered { return false }
         let members = self.members
         guard let first = members.first else { return true }
-        for box in members where !box.isUp || !box.jobs.isEmpty || box.isCommitting || box.quarantine != nil { return false }
+        for box in members where !box.isUp || !box.jobs.isEmpty || box.isCommitting || box.quarantine == .rollback { return false }
         for index in self.truth.logs.indices {
             let cut = self.cut(of: index)
             let head = min(first.disk.log(index).head, cut)

@@ -112,6 +112,7 @@ final class SimFaults {
     private func restart(_ box: SimBox, after delay: UInt64, boots: Bool) {
         box.stop()
         self.world.after(delay) {
+            guard !box.isRunning else { return }
             if boots { self.boot(box) }
             box.start()
         }

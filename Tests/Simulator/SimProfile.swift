@@ -79,7 +79,7 @@ struct SimProfile {
             self.limits.gapEntriesMax = random.between(1, 8)
             self.limits.gapBytesMax = random.between(1_000, 20_000)
         }
-        if random.chance(150) { self.limits.pendingBytesMax = random.between(20_000, 60_000) }
+        if random.chance(150) { self.limits.pendingBytesMax = self.limits.rangeBytesMax + random.between(4_000, 60_000) }
         if self.boxes > 2, random.chance(300) { self.limits.copiesWanted = 2 }
     }
 

@@ -1,4 +1,3 @@
-import Crypto
 import Replication
 import SkerryModel
 
@@ -51,7 +50,7 @@ final class TrueEntry {
     func checkLost(dead: UInt64) { if self.holders & ~dead == 0 { self.wasLost = true } }
 
     /// What stands for it in a batch when it is gone.
-    lazy var hash: [UInt8] = Array(SHA256.hash(data: self.bytes))
+    lazy var hash: [UInt8] = BatchCodec.hash(self.bytes)
 
     /// Control rows replace each other; messages do not.
     var rowKey: Int? {
