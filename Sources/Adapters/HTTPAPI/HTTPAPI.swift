@@ -36,6 +36,8 @@ package struct HTTPAPI: Sendable {
 
     /// Adds middleware and routes. Call it first: the middleware also serves the routes that are added after it.
     package func addRoutes(to router: Router<SkerryRequestContext>) {
+        let control = self.control
+        router.add(middleware: SisterPageMiddleware { origin in SisterPages.allow(origin, from: control.federation?.sisters ?? []) })
         router.add(middleware: ProblemMiddleware(metrics: self.control.node.metrics))
         for route in self.routes {
             for method in route.method == .get ? [route.method, .head] : [route.method] {
@@ -45,7 +47,7 @@ package struct HTTPAPI: Sendable {
     }
 
     /// Makes every address answer the methods it does not know with 405 and those it does (RFC 9110 §15.5.6), and `OPTIONS` with the same
-    /// list. Call it last: it looks at what has been registered. No answer names another origin: the box's pages are its own clients.
+    /// list. Call it last: it looks at what has been registered.
     package static func refuseOtherMethods(on router: Router<SkerryRequestContext>) {
         let known = Dictionary(grouping: router.routes, by: \.path.description)
         for routes in known.values {

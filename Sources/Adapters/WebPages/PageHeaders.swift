@@ -3,16 +3,20 @@ import HTTPTypes
 /// The header fields that hold a browser to what these pages need.
 enum PageHeaders {
     /// Everything from this box and nothing inline. The authority adds the WebSocket address for browsers that do not take it as part of `'self'`.
-    static func policy(authority: String?) -> String {
+    ///
+    /// - Parameter sisters: sources of the other boxes of the federation, whose chat the page goes on with when this box is left. It may connect there
+    ///   and nothing else: what it shows and runs comes from this box alone.
+    static func policy(authority: String?, sisters: [String] = []) -> String {
         var connect = "'self'"
         if let authority, Self.isPlainAuthority(authority) { connect += " ws://\(authority) wss://\(authority)" }
+        for source in sisters { connect += " \(source)" }
         return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src \(connect); manifest-src 'self'; "
             + "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     }
 
-    static func fields(authority: String?) -> HTTPFields {
+    static func fields(authority: String?, sisters: [String] = []) -> HTTPFields {
         var fields = HTTPFields()
-        fields[.contentSecurityPolicy] = Self.policy(authority: authority)
+        fields[.contentSecurityPolicy] = Self.policy(authority: authority, sisters: sisters)
         fields[.xContentTypeOptions] = "nosniff"
         fields[.referrerPolicy] = "no-referrer"
         fields[.permissionsPolicy] = "geolocation=(self), camera=(), microphone=(), payment=(), usb=(), serial=(), display-capture=()"

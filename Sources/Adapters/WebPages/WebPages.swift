@@ -7,9 +7,11 @@ import NIOCore
 /// Plain files from the binary; everything they show they fetch from `/v1` like any other client, with the token of the person who signed in.
 package enum WebPages {
     /// Adds the pages, their files and a page for addresses that lead nowhere. Call it after the other routes; none of them is shadowed.
-    package static func addRoutes(to router: some RouterMethods) {
+    ///
+    /// - Parameter sisters: the other boxes of the federation as sources of a content security policy. Only the chat leaves its box.
+    package static func addRoutes(to router: some RouterMethods, sisters: @escaping @Sendable () -> [String] = { [] }) {
         for method in [HTTPRequest.Method.get, .head] {
-            router.on("", method: method) { request, _ in Self.page("index.html", for: request) }
+            router.on("", method: method) { request, _ in Self.page("index.html", for: request, sisters: sisters()) }
             router.on("admin", method: method) { request, _ in Self.page("admin.html", for: request) }
             router.on("assets/**", method: method) { request, context in
                 Self.page(context.parameters.getCatchAll().joined(separator: "/"), for: request)
@@ -29,14 +31,14 @@ package enum WebPages {
     static let assets: [String: Asset] = Dictionary(
         Asset.files.map { ($0.name, Asset(name: $0.name, content: $0.content)) }, uniquingKeysWith: { first, _ in first })
 
-    private static func page(_ name: String, for request: Request) -> Response {
-        let response = Self.response(to: name, headers: request.headers, authority: request.head.authority)
+    private static func page(_ name: String, for request: Request, sisters: [String] = []) -> Response {
+        let response = Self.response(to: name, headers: request.headers, authority: request.head.authority, sisters: sisters)
         return request.method == .head ? response.createHeadResponse() : response
     }
 
     /// The file of that name; the page that says so when there is none.
-    static func response(to name: String, headers: HTTPFields, authority: String?) -> Response {
-        var fields = PageHeaders.fields(authority: authority)
+    static func response(to name: String, headers: HTTPFields, authority: String?, sisters: [String] = []) -> Response {
+        var fields = PageHeaders.fields(authority: authority, sisters: sisters)
         guard let asset = Self.assets[name] else {
             let page = Self.assets["notfound.html"]
             fields[.contentType] = page?.contentType

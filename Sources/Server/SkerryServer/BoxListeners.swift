@@ -39,6 +39,7 @@ struct BoxListeners: Service {
         let keepers: ConnectionKeepers
         let doors: TLSDoors
         let entrances: MQTTEntrances
+        let federation: BoxFederation?
 
         func handler(
             _ channel: any Channel, _ client: SocketAddress?, _ transport: MQTTTransport, _ entrance: MQTTEntrance?, _ clients: ClientCertificates
@@ -49,12 +50,15 @@ struct BoxListeners: Service {
         }
     }
 
-    static func open(_ parts: BoxParts, _ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ logger: Logger) async throws -> BoxListeners {
+    static func open(
+        _ parts: BoxParts, _ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ federation: BoxFederation?, _ logger: Logger
+    ) async throws -> BoxListeners {
         let limiter = ConnectionLimiter(limits: settings.limits, metrics: parts.node.metrics, refusals: parts.refusals)
         limiter.change(ConnectionLimiter.Bounds(settings))
         let opening = Opening(
             parts: parts, settings: settings, group: group, logger: logger, limiter: limiter, keepers: ConnectionKeepers(loops: Array(group.makeIterator())),
-            doors: try TLSDoors(settings, identity: parts.identity), entrances: try MQTTEntrances(settings))
+            doors: try TLSDoors(settings, identity: parts.identity), entrances: try MQTTEntrances(settings),
+            federation: federation)
         var ports: [HTTPPort] = []
         var sockets: [SocketListener] = []
         var opened: [ListenerRecord] = []
@@ -80,6 +84,15 @@ struct BoxListeners: Service {
                 sockets.append(socket)
                 opened.append(ListenerRecord(kind: .mqtt, address: socket.address, port: socket.port, isTLS: listener.isTLS, name: listener.name))
             }
+            if let federation {
+                let place = SocketListener.Place(
+                    kind: FederationListener.kind, address: settings.bind, port: settings.federationPort.port, portHint: FederationListener.portHint)
+                let socket = try await FederationListener.open(
+                    place, group: group, limiter: limiter, keepers: opening.keepers, metrics: parts.node.metrics, acceptor: { federation.acceptor })
+                sockets.append(socket)
+                federation.listens(on: socket.address, port: socket.port)
+                opened.append(ListenerRecord(kind: .federation, address: socket.address, port: socket.port, isTLS: true))
+            }
         } catch {
             for port in ports { await port.listener.close(grace: .zero) }
             for socket in sockets { await socket.close(grace: .zero) }
@@ -95,7 +108,9 @@ struct BoxListeners: Service {
 
     private static func openHTTP(_ listener: Settings.Listener, isTLS: Bool, _ opening: Opening) async throws -> HTTPPort {
         let parts = opening.parts
-        let chat = ChatListener(node: parts.node, chat: parts.chat, accounts: parts.accounts, keepers: opening.keepers)
+        let chat = ChatListener(node: parts.node, chat: parts.chat, accounts: parts.accounts, keepers: opening.keepers) { origin in
+            SisterPages.allow(origin, from: parts.control.federation?.sisters ?? [])
+        }
         let routes = [chat.route(compresses: opening.settings.webSocket.compresses)] + Self.mqttRoutes(isTLS: isTLS, listener.clients, opening)
         let place = SocketListener.Place(
             kind: isTLS ? "https" : "http", address: opening.settings.bind, port: listener.port, portHint: isTLS ? Self.hints.https : Self.hints.http)
@@ -132,7 +147,7 @@ struct BoxListeners: Service {
     private static func responder(_ parts: BoxParts, _ logger: Logger) -> HTTPChannelHandler.Responder {
         let router = Router(context: SkerryRequestContext.self)
         HTTPAPI(control: parts.control, chat: parts.chat).addRoutes(to: router)
-        WebPages.addRoutes(to: router)
+        WebPages.addRoutes(to: router) { SisterPages.policySources(parts.control.federation?.sisters ?? []) }
         HTTPAPI.refuseOtherMethods(on: router)
         return HTTPAnswers.responder(
             router.buildResponder(), upgradePaths: [ChatListener.path, "/mqtt"], clock: parts.node.clock, logger: ServerLog.requests(logger))

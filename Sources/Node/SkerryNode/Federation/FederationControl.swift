@@ -84,6 +84,9 @@ package protocol FederationControl: AnyObject, Sendable {
     /// This box first, then by name; removed boxes last.
     func boxes() async -> [BoxOverview]
 
+    /// The other active boxes and where they serve people: what is known now, without waiting, because it is asked for with requests of web pages.
+    var sisters: [SisterBox] { get }
+
     /// How boxes come in and go.
     var pairing: any PairingControl { get }
 

@@ -1,7 +1,10 @@
 /// Which pages may open a WebSocket: a browser says in `Origin` where a page is from; other programs send none and are not restricted.
-package enum OriginRule: Sendable, Hashable {
+package enum OriginRule: Sendable {
     /// Pages of this box, as the client addressed it in `Host`, and those listed (`https://panel.example`).
     case ownPages(also: [String])
+    /// Pages of this box, and those of other boxes that `isSister` knows by their origin. Only for a protocol whose sessions begin with a token in a
+    /// message: where a browser adds something by itself, the page of another box would act as whoever is signed in at this one.
+    case federationPages(isSister: @Sendable (_ origin: String) -> Bool)
     case any
 
     /// - Parameter host: the value of `Host`.
@@ -11,6 +14,7 @@ package enum OriginRule: Sendable, Hashable {
         case .ownPages(let others):
             if others.contains(where: { $0.lowercased() == origin.lowercased() }) { return true }
             return Self.isSame(origin.lowercased(), host.lowercased())
+        case .federationPages(let isSister): return Self.isSame(origin.lowercased(), host.lowercased()) || isSister(origin)
         }
     }
 
