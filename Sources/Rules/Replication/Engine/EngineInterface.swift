@@ -230,6 +230,8 @@ package enum EngineEffect: Sendable, Hashable {
 package struct EngineStored: Sendable {
     package var heads: [LogEpoch: UInt64]
     package var lowWater: [LogEpoch: UInt64]
+    /// Epochs that this run writes to already: an engine may begin long after its box.
+    package var current: Set<LogEpoch>
     /// How often this box has started, this time included: durable before the engine is made.
     package var startCounter: UInt64
     /// Drawn at random for this run.
@@ -238,8 +240,10 @@ package struct EngineStored: Sendable {
     package var kept: [String: [UInt8]]
 
     package init(
-        heads: [LogEpoch: UInt64] = [:], lowWater: [LogEpoch: UInt64] = [:], startCounter: UInt64, startNonce: UInt64, kept: [String: [UInt8]] = [:]
+        heads: [LogEpoch: UInt64] = [:], lowWater: [LogEpoch: UInt64] = [:], current: Set<LogEpoch> = [], startCounter: UInt64, startNonce: UInt64,
+        kept: [String: [UInt8]] = [:]
     ) {
+        self.current = current
         self.heads = heads
         self.lowWater = lowWater
         self.startCounter = startCounter
@@ -311,7 +315,7 @@ package struct EngineLimits: Sendable, Hashable {
     /// Pauses until a holder that did not answer, or not rightly, is asked for the same epoch again, doubling.
     package var askAgainMin: UInt64 = 1_000
     package var askAgainMax: UInt64 = 60_000
-    /// The same alarm is raised once in this time, and so many different ones are told apart.
+    /// The same alarm is raised once in this time, and so many different ones; more are not.
     package var alarmEvery: UInt64 = 60_000
     package var alarmsMax = 256
     /// Entries that the peer may lack and still be given live ones: it pulls the gap.
@@ -320,6 +324,12 @@ package struct EngineLimits: Sendable, Hashable {
     package var aheadMillisecondsMax: UInt64 = HybridClock.aheadMillisecondsMax
     /// Epochs known of one origin and stream; the digest of a peer with more is refused.
     package var epochsMax = 4_096
+    /// Epochs that one peer is remembered to hold; more are not taken note of, and an alarm is raised.
+    package var peerEpochsMax = 65_536
+    /// Messages wait for a control request under way no longer than this.
+    package var controlFirst: UInt64 = 2_000
+    package var reportEvery: UInt64 = 1_000
+    package var finalEvery: UInt64 = 1_000
 
     package init() {}
 }

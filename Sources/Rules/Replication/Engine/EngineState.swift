@@ -40,6 +40,7 @@ struct PullState: Sendable {
         case epochs(LogGroup)
     }
     var aim: Aim
+    var from: UInt64
     var correlation: UInt64
     var sent: UInt64
 }
@@ -93,6 +94,7 @@ struct PeerState: Sendable {
     var isRefusedVersion = false
     var report = PeerSync()
     var reported: UInt64 = 0
+    var isReportStale = true
 
     init(_ box: BoxID) { self.box = box }
 
@@ -104,6 +106,9 @@ struct PeerState: Sendable {
         self.looksRestored = old.looksRestored
         self.report = old.report
     }
+
+    /// Whether requests go to it.
+    var isAsked: Bool { self.isLinked && self.isHeard && self.isAnswered }
 
     var phase: PeerSync.Phase {
         guard self.isLinked else { return .absent }

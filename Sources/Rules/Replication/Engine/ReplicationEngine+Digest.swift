@@ -100,7 +100,9 @@ extension ReplicationEngine {
             if epoch.isOpen, group.origin == self.peers[place].box { self.peers[place].open.insert(log) }
             self.learn(place, log, epoch.head, lowWater: epoch.lowWater)
         }
-        guard part.rest.count > 0, self.peers[place].settled[group] != part.rest, !self.mutations.contains(.ignoreRest) else { return }
+        guard part.rest.count > 0, self.members[group.origin] != nil, self.peers[place].settled[group] != part.rest,
+            !self.mutations.contains(.ignoreRest)
+        else { return }
         let spelled = Set(part.listed.map(\.epoch))
         let state = self.groups[group] ?? GroupState()
         var mine = state.sum
@@ -126,6 +128,7 @@ extension ReplicationEngine {
     /// Epochs that nobody writes to any more and that all members hold alike.
     mutating func findFinal() {
         self.needsFinal = false
+        self.finalChecked = self.now.monotonic
         let others = self.members.filter { $0.value.standing == .active && $0.key != self.box }.map(\.key)
         guard self.members[self.box] != nil else { return }
         var places: [Int] = []
@@ -163,8 +166,10 @@ extension ReplicationEngine {
         let quarantine = self.quarantine(of: place)
         let old = self.peers[place].report
         let isTurn = phase != old.phase || quarantine != old.quarantine
-        guard isTurn || self.now.monotonic >= self.peers[place].reported + 1_000 else { return }
+        let isDue = self.peers[place].isReportStale && self.now.monotonic >= self.peers[place].reported + self.limits.reportEvery
+        guard isTurn || isDue else { return }
         self.peers[place].reported = self.now.monotonic
+        self.peers[place].isReportStale = false
         var report = PeerSync(phase: phase, unacknowledgedBytes: self.peers[place].unacknowledged, quarantine: quarantine)
         for (group, state) in self.groups {
             for (number, epoch) in state.epochs where epoch.shown > 0 {

@@ -4,8 +4,13 @@ import SkerryModel
 extension ReplicationEngine {
     /// Takes note of what a peer holds.
     mutating func learn(_ place: Int, _ log: LogEpoch, _ head: UInt64, lowWater: UInt64 = 0) {
-        if head > self.peers[place].heads[log] ?? 0 {
+        let known = self.peers[place].heads[log]
+        if head > known ?? 0 {
+            guard known != nil || self.peers[place].heads.count < self.limits.peerEpochsMax else {
+                return self.alarm(.malformed(link: self.peers[place].box, .digest))
+            }
             self.peers[place].heads[log] = head
+            self.peers[place].isReportStale = true
             self.needsFinal = true
         }
         if lowWater > self.peers[place].lowWater[log] ?? 0 { self.peers[place].lowWater[log] = lowWater }
@@ -35,30 +40,36 @@ extension ReplicationEngine {
     mutating func pull() {
         self.needsPull = false
         guard self.now.monotonic >= self.blockedUntil else { return }
-        let order = self.peers.indices.filter { self.peers[$0].isLinked && self.peers[$0].isHeard }
+        // Whoever has not answered may not hear us.
+        let order = self.peers.indices.filter { self.peers[$0].isAsked }
             .sorted { (self.peers[$0].roundTrip, $0) < (self.peers[$1].roundTrip, $1) }
         for stream in Stream.allCases {
             for place in order where self.peers[place].pulls[stream] == nil { self.pull(stream, place, among: order) }
             // Messages wait until there is nothing more to have of who may write them.
-            if stream == .control, order.contains(where: { self.peers[$0].pulls[.control] != nil }) { return }
+            let recent = self.now.monotonic
+            if stream == .control,
+                order.contains(where: { self.peers[$0].pulls[.control].map { $0.sent + self.limits.controlFirst > recent } ?? false })
+            {
+                return
+            }
         }
     }
 
     private mutating func pull(_ stream: Stream, _ place: Int, among order: [Int]) {
         if let group = self.peers[place].listWanted.keys.filter({ $0.stream == stream }).min() {
             let from = self.peers[place].listFrom[group] ?? 0
-            return self.ask(.epochs(group, from: from), .epochs(group), stream, place)
+            return self.ask(.epochs(group, from: from), PullState.Aim.epochs(group), from, stream, place)
         }
         let underWay = self.peers.reduce(0) { $0 + $1.pulls.count }
         guard self.pendingBytes + (underWay + 1) * self.limits.rangeBytesMax <= self.limits.pendingBytesMax else { return }
         guard let log = self.choose(stream, place, among: order) else { return }
         let from = (self.epoch(log)?.pending ?? 0) + 1
-        self.ask(.entries(log, from: from, bytesMax: self.limits.rangeBytesMax), .entries(log), stream, place)
+        self.ask(.entries(log, from: from, bytesMax: self.limits.rangeBytesMax), PullState.Aim.entries(log), from, stream, place)
     }
 
-    private mutating func ask(_ request: RangeRequest, _ aim: PullState.Aim, _ stream: Stream, _ place: Int) {
+    private mutating func ask(_ request: RangeRequest, _ aim: PullState.Aim, _ from: UInt64, _ stream: Stream, _ place: Int) {
         let correlation = self.random()
-        self.peers[place].pulls[stream] = PullState(aim: aim, correlation: correlation, sent: self.now.monotonic)
+        self.peers[place].pulls[stream] = PullState(aim: aim, from: from, correlation: correlation, sent: self.now.monotonic)
         self.send(place, .request, LinkRequest(.range, correlation: correlation, body: RangeCodec.encode(request)).payload)
     }
 
@@ -71,7 +82,7 @@ extension ReplicationEngine {
                 continue
             }
             guard self.isUsable(place, log), !self.isAsked(log, order) else { continue }
-            if log.origin != self.peers[place].box, let origin = self.places[log.origin], self.peers[origin].isLinked, self.peers[origin].isHeard,
+            if log.origin != self.peers[place].box, let origin = self.places[log.origin], self.peers[origin].isAsked,
                 self.target(origin, log) != nil, self.isUsable(origin, log)
             {
                 continue
@@ -127,7 +138,7 @@ extension ReplicationEngine {
         let answer = try? RangeCodec.response(response.body, of: self.federation)
         switch (pull.aim, answer) {
         case (.entries(let log), .entries(let answered, let head, let pieces)) where answered == log:
-            self.take(pieces, of: log, head: head, place)
+            self.take(pieces, of: log, from: pull.from, head: head, place)
         case (.epochs(let group), .epochs(let answered, let held, let hasMore)) where answered == group:
             self.take(held, of: group, hasMore: hasMore, place)
         case (.entries(let log), _):
@@ -139,37 +150,61 @@ extension ReplicationEngine {
         }
     }
 
-    private mutating func take(_ pieces: [RangePiece], of log: LogEpoch, head: UInt64, _ place: Int) {
-        let box = self.peers[place].box
+    private mutating func take(_ pieces: [RangePiece], of log: LogEpoch, from: UInt64, head: UInt64, _ place: Int) {
         guard self.hasRoom(for: log) else { return self.avoid(place, log) }
+        self.learn(place, log, head)
         let before = self.epoch(log)?.pending ?? 0
+        // Asked before an apply failed: what it joins on is not there any more.
+        guard from <= before + 1 else { return }
         for piece in pieces {
-            switch piece {
-            case .skipped(let upTo):
-                // No further than the holder itself says it is, nor than the origin says, where it can be heard.
-                guard upTo <= head, upTo <= self.peers[place].heads[log] ?? 0 else {
-                    self.alarm(.malformed(link: box, .response))
-                    return self.avoid(place, log)
-                }
-                self.skip(log, upTo: min(upTo, self.cut(of: log)))
-            case .batch(let batch):
-                guard batch.log == log, batch.firstSeq <= (self.epoch(log)?.pending ?? 0) + 1 else {
-                    self.alarm(.malformed(link: box, .response))
-                    return self.avoid(place, log)
-                }
-                if batch.lastSeq <= self.epoch(log)?.pending ?? 0, !self.mutations.contains(.noDeduplication) { continue }
-                guard self.isSigned(batch, link: box) else { return self.avoid(place, log) }
-                self.take(batch)
+            switch self.take(piece, of: log, head: head, place) {
+            case .taken: continue
+            case .noRoom: return
+            case .bad: return self.avoid(place, log)
             }
         }
-        let after = self.epoch(log)?.pending ?? 0
-        if after > before {
+        if self.epoch(log)?.pending ?? 0 > before {
             self.peers[place].avoided[log] = nil
         } else if self.target(place, log) != nil {
             // It has less than it said: asked again later.
-            if head < self.peers[place].heads[log] ?? 0 { self.peers[place].heads[log] = head }
+            self.peers[place].heads[log] = head
             self.avoid(place, log)
         }
+    }
+
+    private enum Outcome { case taken, noRoom, bad }
+
+    private mutating func take(_ piece: RangePiece, of log: LogEpoch, head: UInt64, _ place: Int) -> Outcome {
+        let box = self.peers[place].box
+        let pending = self.epoch(log)?.pending ?? 0
+        guard self.now.monotonic >= self.blockedUntil else { return .noRoom }
+        switch piece {
+        case .skipped(let upTo):
+            guard upTo <= self.skipMax(log, head: head) else {
+                self.alarm(.malformed(link: box, .response))
+                return .bad
+            }
+            self.skip(log, upTo: min(upTo, self.cut(of: log)))
+        case .batch(let batch):
+            guard batch.log == log, batch.firstSeq <= pending + 1 else {
+                self.alarm(.malformed(link: box, .response))
+                return .bad
+            }
+            if batch.lastSeq <= pending, !self.mutations.contains(.noDeduplication) { return .taken }
+            guard self.pendingBytes + BatchCodec.size(of: batch) <= self.limits.pendingBytesMax else { return .noRoom }
+            guard self.isSigned(batch, link: box) else { return .bad }
+            self.take(batch)
+        }
+        return .taken
+    }
+
+    /// How far a holder may say that nothing is left: to its own head, and no further than the origin goes where that can be heard. Nobody
+    /// signs such a word; one that was too great would hide what the origin is still going to write.
+    private func skipMax(_ log: LogEpoch, head: UInt64) -> UInt64 {
+        guard let origin = self.places[log.origin], self.peers[origin].isLinked, self.peers[origin].isDigested, self.peers[origin].saysQuarantine == nil,
+            let end = self.peers[origin].heads[log]
+        else { return head }
+        return min(head, end)
     }
 
     private mutating func take(_ held: [HeldEpoch], of group: LogGroup, hasMore: Bool, _ place: Int) {

@@ -61,6 +61,13 @@ extension ReplicationEngine {
         guard remembered.nonce != self.mark.nonce, remembered.counter >= self.mark.counter, remembered.counter < Self.counterMax,
             !self.isCloned, !self.mutations.contains(.noRollbackCheck)
         else { return }
+        // A run that follows whenever this one goes ahead is no memory: it is alive.
+        if remembered.counter == self.mark.counter + 1, self.rival?.nonce == remembered.nonce {
+            self.rival?.echoes += 1
+            if let rival = self.rival, rival.echoes >= 2 { return self.foundTwin(of: self.box) }
+        } else if self.rival?.nonce != remembered.nonce {
+            self.rival = (remembered.nonce, 0)
+        }
         self.mark.counter = remembered.counter + 1
         self.keepOwn()
         self.foundRestored()

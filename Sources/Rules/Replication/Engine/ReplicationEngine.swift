@@ -31,7 +31,10 @@ package struct ReplicationEngine: Sendable {
     var twins: Set<BoxID> = []
     var isRestored = false
     var isCloned = false
-    var quarantine: QuarantineReason?
+    package internal(set) var quarantine: QuarantineReason?
+    var isAnnounced = false
+    /// Another run under this identity that was heard of, and how often its counter has followed ours.
+    var rival: (nonce: UInt64, echoes: Int)?
 
     var tokens: UInt64 = 0
     var applies: [UInt64: ApplyState] = [:]
@@ -47,6 +50,7 @@ package struct ReplicationEngine: Sendable {
 
     var needsPull = false
     var needsFinal = false
+    var finalChecked: UInt64 = 0
     var alarms: [EngineAlarm: UInt64] = [:]
 
     /// When `tick` is wanted next, in monotonic milliseconds; nil: within a second as always.
@@ -69,12 +73,15 @@ package struct ReplicationEngine: Sendable {
                 epoch.head = head
                 epoch.pending = head
                 epoch.lowWater = min(stored.lowWater[log] ?? 0, head)
+                epoch.isCurrent = log.origin == box && stored.current.contains(log)
             }
         }
     }
 
     package mutating func step(_ event: EngineEvent, now: EngineInstant) -> [EngineEffect] {
         self.now = now
+        if !self.isAnnounced, let quarantine = self.quarantine { self.out.append(.quarantined(quarantine)) }
+        self.isAnnounced = true
         switch event {
         case .members(let members): self.setMembers(members)
         case .linkUp(let box): self.linkUp(box)
@@ -126,7 +133,7 @@ package struct ReplicationEngine: Sendable {
 
     /// What follows from any event: pulls, digests, what is over, reports, the next deadline.
     private mutating func settle() {
-        if self.needsFinal { self.findFinal() }
+        if self.needsFinal, self.now.monotonic >= self.finalChecked + self.limits.finalEvery { self.findFinal() }
         self.healRollback()
         if self.needsPull { self.pull() }
         for place in self.peers.indices where self.peers[place].isLinked { self.sendDigestIfDue(place) }
@@ -170,13 +177,17 @@ package struct ReplicationEngine: Sendable {
                 if before > 0 { state.sum.remove(log.epoch, before) }
                 if epoch.shown > 0 { state.sum.add(log.epoch, epoch.shown) }
                 epoch.changed = order
+                epoch.isFinal = false
                 isChanged = true
             }
             state.epochs[log.epoch] = epoch
         }
         guard isChanged else { return }
         self.needsFinal = true
-        for place in self.peers.indices where self.peers[place].isLinked { self.peers[place].dirty.insert(group) }
+        for place in self.peers.indices {
+            self.peers[place].isReportStale = true
+            if self.peers[place].isLinked { self.peers[place].dirty.insert(group) }
+        }
     }
 
     private static func change(_ state: inout GroupState, _ body: (inout GroupState) -> Void) { body(&state) }
@@ -188,8 +199,13 @@ package struct ReplicationEngine: Sendable {
     }
 
     mutating func alarm(_ alarm: EngineAlarm) {
-        if let last = self.alarms[alarm], self.now.monotonic < last + self.limits.alarmEvery { return }
-        if self.alarms.count >= self.limits.alarmsMax { self.alarms.removeAll() }
+        let now = self.now.monotonic
+        let every = self.limits.alarmEvery
+        if let last = self.alarms[alarm], now < last + every { return }
+        if self.alarms.count >= self.limits.alarmsMax {
+            self.alarms = self.alarms.filter { now < $0.value + every }
+            guard self.alarms.count < self.limits.alarmsMax else { return }
+        }
         self.alarms[alarm] = self.now.monotonic
         self.out.append(.alarm(alarm))
     }
