@@ -152,7 +152,7 @@ let package = Package(
             name: "TestKit", dependencies: ["SkerryModel", "Store", nioCore],
             path: "Tests/TestKit", swiftSettings: strict),
         .target(
-            name: "Simulator", dependencies: ["SkerryModel", "Replication", nioCore],
+            name: "Simulator", dependencies: ["SkerryModel", "Replication", nioCore, crypto],
             path: "Tests/Simulator", swiftSettings: strict),
         tests("SkerryModelTests", ["SkerryModel", "TestKit", nioCore]),
         tests("MQTTCodecTests", ["MQTTCodec", "SkerryModel", "TestKit", nioCore, nioEmbedded, nioTestUtils], exclude: ["Corpus"]),
