@@ -24,12 +24,12 @@ final class PublicationJob: CommitJob {
     private let queue: QueueWriter
     private let settings: BrokerSettings
     private let metrics: NodeMetrics
-    private let now: UInt64
+    private let retention: Retention
     private let completion: @Sendable (Result<Outcome, SkerryError>) -> Void
     private let outcome = Mutex(Outcome())
 
     init(
-        _ publication: Publication, targets: [QueueTarget], queue: QueueWriter, settings: BrokerSettings, metrics: NodeMetrics, now: UInt64,
+        _ publication: Publication, targets: [QueueTarget], queue: QueueWriter, settings: BrokerSettings, metrics: NodeMetrics, retention: Retention,
         completion: @escaping @Sendable (Result<Outcome, SkerryError>) -> Void
     ) {
         self.publication = publication
@@ -37,7 +37,7 @@ final class PublicationJob: CommitJob {
         self.queue = queue
         self.settings = settings
         self.metrics = metrics
-        self.now = now
+        self.retention = retention
         self.completion = completion
     }
 
@@ -48,7 +48,11 @@ final class PublicationJob: CommitJob {
         }
         var outcome = Outcome()
         let message = self.publication.message
-        if message.isRetained { outcome.isRetainedFull = try !self.retain(message, transaction) }
+        if self.publication.retains {
+            var context = LogTransaction(store: transaction, log: log)
+            outcome.isRetainedFull = try !self.retain(message, &context)
+            effects.events += context.events
+        }
         let appended = try self.queue.append(message, to: self.targets, self.publication.overflow, transaction)
         outcome.refused = appended.refused.count
         outcome.stranded = appended.stranded
@@ -59,23 +63,24 @@ final class PublicationJob: CommitJob {
     }
 
     /// False when the limit is reached. An empty payload clears what is there [MQTT-3.3.1-6].
-    private func retain(_ message: ApplicationMessage, _ store: any StoreTransaction) throws -> Bool {
+    private func retain(_ message: ApplicationMessage, _ context: inout LogTransaction) throws -> Bool {
+        let store = context.store
         if message.payload.readableBytes == 0 {
-            try store.removeRetained(topic: message.topic.text)
+            try self.retention.clear(message.topic, &context)
             return true
         }
         let body = MessageCodec.encode(message)
         let byteCount = body.readableBytes + message.topic.byteCount
         if try !self.hasRetainedRoom(for: byteCount, at: message.topic, store) {
             // What has expired is as good as gone.
-            let expired = try store.removeRetained(expiredAt: self.now, limit: Self.expiredMax)
+            let expired = try store.removeRetained(expiredAt: self.retention.sweepTime, limit: Self.expiredMax)
             self.metrics.add(.mqttRetainedExpired, expired)
             guard expired > 0, try self.hasRetainedRoom(for: byteCount, at: message.topic, store) else {
                 self.metrics.add(.mqttRetainedFull)
                 return false
             }
         }
-        try store.putRetained(RetainedRecord(topic: message.topic.text, body: body, expiresMilliseconds: message.expires ?? 0))
+        try self.retention.keep(message, body: body, &context)
         return true
     }
 

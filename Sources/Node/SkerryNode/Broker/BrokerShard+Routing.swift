@@ -76,6 +76,7 @@ extension BrokerShard {
     func route(_ message: ApplicationMessage, _ source: PublicationSource?, held: (Int32, UInt16)? = nil) {
         // What happens where a queue is full is up to the listener that the publisher came through.
         let overflow = source?.link?.terms.settings.overflow ?? self.settings.overflow
+        if let crossing = self.otherBoxes, source?.arrival == nil { self.cross(message, source, crossing) }
         let publication = Publication(
             id: self.broker.nextKey(), message: message, source: source, held: held, overflow: overflow, shards: self.node.shards.count)
         for index in self.outgoing.indices where index != self.shard.index { self.outgoing[index].append(publication) }
@@ -85,7 +86,7 @@ extension BrokerShard {
     /// This shard's share of a message.
     func route(_ publication: Publication) {
         let message = publication.message
-        if message.isRetained { self.pendingRetained[message.topic] = (publication.id, message) }
+        if publication.retains { self.pendingRetained[message.topic] = (publication.id, message) }
         var targets: [QueueTarget] = []
         self.refusals = 0
         let matched = self.match(message, origin: publication.source?.session ?? 0, publication.overflow, &targets) + self.matchShared(message, &targets)
@@ -175,7 +176,7 @@ extension BrokerShard {
 
     /// The last shard has routed it: to the disk, or straight to the answer.
     private func settle(_ publication: Publication, _ receivers: Publication.Receivers) {
-        if receivers.targets.isEmpty && !publication.message.isRetained && publication.held == nil {
+        if receivers.targets.isEmpty && !publication.retains && publication.held == nil {
             return self.broker.answer(publication.source, Self.answer(publication, receivers))
         }
         self.write(publication, receivers)
@@ -280,7 +281,8 @@ extension MQTTBroker {
     fileprivate func write(_ publication: Publication, _ receivers: Publication.Receivers, from shard: Shard, _ settings: BrokerSettings) {
         let (message, stalled) = (publication.message, self.queue.stalled)
         let job = PublicationJob(
-            publication, targets: receivers.targets, queue: self.queue, settings: settings, metrics: self.node.metrics, now: self.clock.now()
+            publication, targets: receivers.targets, queue: self.queue, settings: settings, metrics: self.node.metrics,
+            retention: self.retention
         ) { result in
             if publication.isOurs {
                 if case .failure(let error) = result, error.isOfFullDisk {
@@ -291,7 +293,7 @@ extension MQTTBroker {
                     stalled.done(publication)
                 }
             }
-            if message.isRetained {
+            if publication.retains {
                 self.node.publish([.mqtt(BrokerEvent(kind: .retained(message.topic, publication: publication.id)))])
             }
             switch result {

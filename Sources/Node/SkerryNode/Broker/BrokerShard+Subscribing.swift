@@ -195,6 +195,7 @@ extension BrokerShard {
         let filter = subscription.filter
         if session.machine.subscriptions.updateValue(subscription, forKey: filter) == nil {
             self.broker.statistics.add(filter.isShared ? .sharedSubscriptions : .subscriptions, 1)
+            self.otherBoxes?.subscribed(filter, 1)
         }
         if let interest {
             if session.interests.isEmpty, let user = session.owner.user { self.chatSessions[user, default: []].append(session) }
@@ -212,6 +213,7 @@ extension BrokerShard {
     func remove(_ filter: TopicFilter, _ session: BrokerSession) -> Bool {
         guard session.machine.subscriptions.removeValue(forKey: filter) != nil else { return false }
         self.broker.statistics.add(filter.isShared ? .sharedSubscriptions : .subscriptions, -1)
+        self.otherBoxes?.subscribed(filter, -1)
         if session.interests.removeValue(forKey: filter) != nil {
             if session.interests.isEmpty, let user = session.owner.user {
                 self.chatSessions[user]?.removeAll { $0 === session }
@@ -361,9 +363,10 @@ extension BrokerShard {
                 session.retained.removeFirst()
                 return self.touch(session)
             }
+            let retention = self.broker.retention
             for record in page {
                 guard let topic = try? TopicName(record.topic), filter.matches(topic), !run.known.contains(topic),
-                    let message = MessageCodec.decode(record.body)
+                    let message = retention.message(of: record)
                 else { continue }
                 if self.deliverRetained(message, run.subscription, session) { isWriting = true }
             }

@@ -24,6 +24,8 @@ package final class BrokerShard {
     var figures = ShardFigures()
     let tree = SubscriptionTree<BrokerSession, ClientSubscription>()
     let groups = SharedGroups()
+    /// The way to other boxes; nil while there is no federation.
+    var otherBoxes: ShardCrossing?
     /// Who may publish and subscribe what.
     var access: TopicAccess
     /// Sessions with a subscription to the chat, by user.

@@ -35,7 +35,7 @@ extension MQTTBroker {
 
     /// Retained messages whose topic `filter` wants, by topic, byte by byte. A page may hold less than was asked for and still have a next one.
     package func retained(_ filter: TopicFilter, after: String?, limit: Int) async throws -> ListPage<RetainedSummary> {
-        let now = self.clock.now()
+        let retention = self.retention
         var items: [RetainedSummary] = []
         var cursor = after ?? ""
         for _ in 0..<Self.readsMax {
@@ -43,7 +43,7 @@ extension MQTTBroker {
             let records = try await self.node.store.read { try Self.retained(filter, after: start, $0) }
             for record in records {
                 cursor = record.topic
-                if let summary = Self.summary(record, filter, now) { items.append(summary) }
+                if let summary = Self.summary(record, filter, retention) { items.append(summary) }
                 if items.count == limit { return ListPage(items: items, next: cursor) }
             }
             if records.isEmpty || !filter.hasWildcard { return ListPage(items: items) }
@@ -53,64 +53,54 @@ extension MQTTBroker {
 
     /// - Parameter bytesMax: of the payload; the rest is left out.
     package func retained(topic: TopicName, bytesMax: Int) async throws -> RetainedMessage? {
-        let now = self.clock.now()
+        let retention = self.retention
         let record = try await self.node.store.read { try $0.retained(topic: topic.text) }
-        guard let record, let message = MessageCodec.decode(record.body), !message.isExpired(at: now) else { return nil }
+        guard let record, let message = retention.message(of: record) else { return nil }
         let payload = message.payload.getSlice(at: message.payload.readerIndex, length: min(bytesMax, message.payload.readableBytes))
         return RetainedMessage(
-            summary: Self.summary(record.topic, message, now), payload: payload ?? ByteBuffer(),
+            summary: Self.summary(record.topic, message, retention.now), payload: payload ?? ByteBuffer(),
             properties: message.properties.userProperties.map { ($0.name, $0.value) })
     }
 
     /// Clears one; false: there was none. Clients that have it are not told: an administrator tidies up, nobody published anything.
     package func clearRetained(topic: TopicName) async throws(SkerryError) -> Bool {
-        try await self.clear { store, _ in
-            guard try store.retained(topic: topic.text) != nil else { return (0, nil) }
-            try store.removeRetained(topic: topic.text)
-            return (1, nil)
-        } > 0
+        try await self.clear { context, retention, _ in (try retention.clear(topic, &context) ? 1 : 0, nil) } > 0
     }
 
     /// Clears all that `filter` wants, in steps that keep nobody waiting; says how many there were.
     package func clearRetained(_ filter: TopicFilter) async throws(SkerryError) -> Int {
-        try await self.clear { store, after in
-            let records = try Self.retained(filter, after: after, store, limit: Self.clearMax)
+        try await self.clear { context, retention, after in
+            let records = try Self.retained(filter, after: after, context.store, limit: Self.clearMax)
             var count = 0
             for record in records {
                 guard let topic = try? TopicName(record.topic), filter.matches(topic) else { continue }
-                try store.removeRetained(topic: record.topic)
+                try retention.clear(topic, &context)
                 count += 1
             }
             return (count, filter.hasWildcard ? records.last?.topic : nil)
         }
     }
 
-    private typealias ClearStep = @Sendable (any StoreTransaction, String) throws -> (count: Int, next: String?)
+    private typealias ClearStep = @Sendable (inout LogTransaction, Retention, String) throws -> (count: Int, next: String?)
 
     /// One transaction a step, until one says that there is no next.
     private func clear(_ step: @escaping ClearStep) async throws(SkerryError) -> Int {
         var (count, cursor) = (0, String?.some(""))
         while let start = cursor {
-            let outcome = StepOutcome()
-            let result: Result<Void, SkerryError> = await withCheckedContinuation { continuation in
-                self.writes.rows(loop: nil) { store in
-                    outcome.set(try step(store, start))
-                } completion: {
-                    continuation.resume(returning: $0)
-                }
+            let retention = self.retention
+            let result: Result<(count: Int, next: String?), SkerryError> = await withCheckedContinuation { continuation in
+                self.writes.submit(
+                    LogJob(loop: nil) { context in
+                        try step(&context, retention, start)
+                    } completion: {
+                        continuation.resume(returning: $0)
+                    })
             }
-            try result.get()
-            let (removed, next) = outcome.value
+            let (removed, next) = try result.get()
             count += removed
             cursor = next
         }
         return count
-    }
-
-    private final class StepOutcome: Sendable {
-        private let state = Mutex<(count: Int, next: String?)>((0, nil))
-        func set(_ value: (count: Int, next: String?)) { self.state.withLock { $0 = value } }
-        var value: (count: Int, next: String?) { self.state.withLock { $0 } }
     }
 
     private static func retained(
@@ -120,11 +110,9 @@ extension MQTTBroker {
         return try store.retained(prefix: filter.literalPrefix, after: after, limit: limit, bytes: Self.readBytesMax)
     }
 
-    private static func summary(_ record: RetainedRecord, _ filter: TopicFilter, _ now: UInt64) -> RetainedSummary? {
-        guard let topic = try? TopicName(record.topic), filter.matches(topic), let message = MessageCodec.decode(record.body),
-            !message.isExpired(at: now)
-        else { return nil }
-        return Self.summary(record.topic, message, now)
+    private static func summary(_ record: RetainedRecord, _ filter: TopicFilter, _ retention: Retention) -> RetainedSummary? {
+        guard let topic = try? TopicName(record.topic), filter.matches(topic), let message = retention.message(of: record) else { return nil }
+        return Self.summary(record.topic, message, retention.now)
     }
 
     private static func summary(_ topic: String, _ message: ApplicationMessage, _ now: UInt64) -> RetainedSummary {

@@ -13,7 +13,7 @@ extension MQTTBroker {
     }
 
     private func sweepStep() {
-        let now = self.clock.now()
+        let now = self.retention.sweepTime
         let count = SweepCount()
         self.writes.rows(loop: nil) { store in
             count.value.store(try store.removeRetained(expiredAt: now, limit: Self.sweepStep), ordering: .releasing)

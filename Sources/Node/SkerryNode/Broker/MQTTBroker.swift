@@ -88,6 +88,8 @@ package final class MQTTBroker: Sendable {
     private let ticks = Mutex<[RepeatedTask]>([])
     private let unforgotten = Mutex<[(session: Int32, key: UInt64, user: UserID?, taken: [UInt64], begun: UInt64)]>([])
     let leaving = Mutex(LeavingQueues())
+    /// Which topics cross to other boxes; nil while the box is in no federation.
+    let crossing = Mutex<TopicCrossing?>(nil)
     let isSweeping = Atomic<Bool>(false)
 
     /// Brings the broker up: loads every session that is on the disk, publishes nothing yet, and takes connections when this returns.
@@ -183,6 +185,11 @@ package final class MQTTBroker: Sendable {
         let terms: ConnectTerms
         do {
             try self.checkRate(link)
+            if let target = self.node.moving.target() {
+                self.node.metrics.add(.clientsMoved)
+                let refusal = ConnectRefusal(.useAnotherServer, "This box is being drained; use another one of its federation.")
+                return self.refuse(refusal, connect.version, link, reference: target.serverReference(link.transport.endpointKind))
+            }
             terms = try ConnectTerms(connect, limits: link.terms.session, methods: self.accounts.methods) {
                 let id: MessageID = self.node.random.identifier()
                 return "auto-\(id)"
@@ -265,11 +272,15 @@ package final class MQTTBroker: Sendable {
     /// There is room in the connection's outbox again.
     package func hasRoom(_ link: MQTTLink, home: Shard) { home.enter { $0.mqtt?.hasRoom(link) } }
 
-    func refuse(_ refusal: ConnectRefusal, _ version: MQTTVersion, _ link: MQTTLink) {
+    /// - Parameter reference: where else to go, for those who can be told.
+    func refuse(_ refusal: ConnectRefusal, _ version: MQTTVersion, _ link: MQTTLink, reference: String? = nil) {
         self.node.metrics.add(.mqttRefused)
         self.note(refusal, version, link)
         var connack = MQTTConnack(refusal.reason)
-        if version == .v5 { connack.properties.reasonString = refusal.text }
+        if version == .v5 {
+            connack.properties.reasonString = refusal.text
+            connack.properties.serverReference = reference
+        }
         var bytes = ByteBuffer()
         let packetBytesMax = min(link.packetBytesMax.load(ordering: .relaxed), MQTTCodecLimits.packetBytesProtocolMax)
         MQTTEncoder.encode(.connack(connack), version: version, packetBytesMax: packetBytesMax, into: &bytes)
@@ -279,6 +290,7 @@ package final class MQTTBroker: Sendable {
     func answer(_ source: PublicationSource?, _ answer: AckAnswer) {
         guard let source else { return }
         source.link?.settle(1)
+        source.arrival?.taken(answer)
         guard let exchange = source.exchange else { return }
         self.node.shards[source.shard].enter { shard in
             shard.mqtt?.perform { [mqtt = shard.mqtt] in mqtt?.answered(source.session, exchange, answer) }

@@ -6,23 +6,29 @@ import SkerryModel
 /// A message as the broker's tables hold it. Read back with suspicion: a row that cannot be read is left out, never guessed.
 enum MessageCodec {
     private static let version: UInt8 = 1
+    /// The expiry is physical time, which boxes have in common, and not the broker's clock.
+    private static let isPhysical: UInt8 = 16
 
-    static func encode(_ message: ApplicationMessage) -> ByteBuffer {
+    /// - Parameter physicalExpiry: for other boxes too: when it expires in milliseconds since 1970.
+    static func encode(_ message: ApplicationMessage, physicalExpiry: UInt64? = nil) -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: message.byteCount + 24)
-        Self.encode(message, into: &buffer)
+        Self.encode(message, into: &buffer, physicalExpiry: physicalExpiry)
         return buffer
     }
 
-    static func encode(_ message: ApplicationMessage, into buffer: inout ByteBuffer) {
+    static func encode(_ message: ApplicationMessage, into buffer: inout ByteBuffer, physicalExpiry: UInt64? = nil) {
         buffer.writeInteger(Self.version)
-        buffer.writeInteger(message.qos.rawValue | (message.isRetained ? 4 : 0) | (message.expires == nil ? 0 : 8))
-        if let expires = message.expires { buffer.writeInteger(expires) }
+        let expires = physicalExpiry ?? message.expires
+        buffer.writeInteger(
+            message.qos.rawValue | (message.isRetained ? 4 : 0) | (expires == nil ? 0 : 8) | (physicalExpiry == nil ? 0 : Self.isPhysical))
+        if let expires { buffer.writeInteger(expires) }
         buffer.write(short: message.topic.text)
         Self.encode(message.properties, into: &buffer)
         buffer.writeImmutableBuffer(message.payload)
     }
 
-    static func decode(_ bytes: ByteBuffer) -> ApplicationMessage? {
+    /// - Parameter ahead: milliseconds by which physical time is ahead of the broker's clock.
+    static func decode(_ bytes: ByteBuffer, physicalAhead ahead: Int64 = 0) -> ApplicationMessage? {
         var bytes = bytes
         guard bytes.readInteger(as: UInt8.self) == Self.version, let flags: UInt8 = bytes.readInteger(), let qos = MQTTQoS(rawValue: flags & 3) else {
             return nil
@@ -30,7 +36,7 @@ enum MessageCodec {
         var expires: UInt64?
         if flags & 8 != 0 {
             guard let value: UInt64 = bytes.readInteger() else { return nil }
-            expires = value
+            expires = flags & Self.isPhysical == 0 ? value : UInt64(clamping: Int64(clamping: value).subtractingReportingOverflow(ahead).partialValue)
         }
         guard let text = bytes.readShort(), let topic = try? TopicName(text), let properties = Self.properties(&bytes) else { return nil }
         return ApplicationMessage(topic: topic, payload: bytes, qos: qos, isRetained: flags & 4 != 0, expires: expires, properties: properties)

@@ -9,6 +9,13 @@ struct PublicationSource: Sendable {
     var session: UInt64
     var exchange: PublishExchange?
     var link: MQTTLink?
+    /// Another box that it came from, and what to call when it is where it should be.
+    var arrival: Arrival?
+
+    struct Arrival: Sendable {
+        var box: BoxID
+        var taken: @Sendable (AckAnswer) -> Void
+    }
 }
 
 /// A message that every shard hears of once. The last of them settles it: rows for durable receivers and the retained message go to the disk in
@@ -53,8 +60,11 @@ final class Publication: Sendable {
         self.receivers = Mutex(Receivers(waiting: shards))
     }
 
-    /// Whether the message is ours whatever the disk says: PUBREC has told the publisher so, or there is no publisher to send it again.
+    /// Whether the message is ours whatever the disk says: PUBREC has told the publisher so, or there is nobody to send it again.
     var isOurs: Bool { self.source == nil || (self.message.qos == .exactlyOnce && self.source?.exchange != nil) }
+
+    /// Whether it is retained from now on. What another box published is retained by the row that comes with that box's log.
+    var retains: Bool { self.message.isRetained && self.source?.arrival == nil }
 
     /// A shard has routed it. Not nil: it was the last one.
     func routed(matched: Int, refused: Int, targets: [QueueTarget]) -> Receivers? {
