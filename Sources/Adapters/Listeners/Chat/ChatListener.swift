@@ -40,7 +40,8 @@ package struct ChatListener: Sendable {
     /// - Parameter compresses: agree to permessage-deflate, without context takeover: nothing is kept between messages.
     package func route(compresses: Bool = false) -> WebSocketRoute {
         let deflate = compresses ? DeflateAgreement.Wish(keepsContext: false) : nil
-        return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .federationPages(isSister: self.isSister), deflate: deflate) { channel, opened in
+        return WebSocketRoute(path: Self.path, subprotocols: [Self.subprotocol], origins: .federationPages(isSister: self.isSister), deflate: deflate) {
+            channel, opened in
             let connection = ChatConnection(
                 listener: self, address: AddressKey(opened.address ?? channel.remoteAddress),
                 addressText: (opened.address ?? channel.remoteAddress).addressText, client: opened.userAgent)
