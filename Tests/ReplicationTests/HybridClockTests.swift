@@ -44,6 +44,16 @@ struct HybridClockTests {
         #expect(other.last == HLC(milliseconds: 3, counter: 0))
     }
 
+    @Test("A row of stamps, each a little further ahead, pulls the clock no further than one of them could")
+    func creeping() {
+        let limit = HybridClock.aheadMillisecondsMax
+        var clock = HybridClock()
+        var refused = 0
+        for step in 1...100 where !clock.observe(HLC(milliseconds: UInt64(step) * limit, counter: 0), physicalMilliseconds: 1_000) { refused += 1 }
+        #expect(refused == 99)
+        #expect(clock.last.milliseconds <= 1_000 + limit)
+    }
+
     @Test("Every stamp is greater than all before it, under any clock", arguments: 1...20)
     func rising(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)

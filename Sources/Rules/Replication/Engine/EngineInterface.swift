@@ -45,7 +45,8 @@ package struct EngineMember: Sendable, Hashable {
     }
 }
 
-/// Entries of this box that a commit has just brought to the disk: consecutive, of one epoch.
+/// Entries of this box that a commit has just brought to the disk: consecutive, of one epoch. Without entries and with `firstSeq` one beyond
+/// the end it only says where the log ends; nothing is pushed then.
 package struct CommittedRun: Sendable, Hashable {
     package var log: LogEpoch
     package var firstSeq: UInt64

@@ -3,12 +3,17 @@ import SkerryModel
 /// What this box writes, on its way to the others.
 extension ReplicationEngine {
     mutating func appended(_ run: CommittedRun) {
-        guard run.log.origin == self.box, !run.entries.isEmpty else { return }
+        guard run.log.origin == self.box, run.lastSeq > 0 else { return }
         self.update(run.log) { epoch in
             epoch.isCurrent = true
             epoch.head = max(epoch.head, run.lastSeq)
             epoch.pending = max(epoch.pending, epoch.head)
             if run.wantsFlush { epoch.awaited = max(epoch.awaited, run.lastSeq) }
+        }
+        guard !run.entries.isEmpty else {
+            // Only where the log ends: whoever wants the entries pulls them.
+            for place in self.peers.indices where self.ownGap(place) > self.limits.liveGapMax { self.peers[place].isLagging = true }
+            return
         }
         guard self.peers.contains(where: { $0.phase == .live }) else { return }
         let channel: LinkChannel = run.log.stream == .control ? .control : .message

@@ -180,7 +180,11 @@ extension ReplicationEngine {
         self.pendingBytes -= state.bytes
         for log in state.reach.keys {
             self.update(log) { $0.pending = $0.head }
-            for place in self.peers.indices where self.target(place, log) != nil { self.peers[place].ahead.insert(log) }
+            for place in self.peers.indices {
+                // What was asked from where the log seemed to be joins no more.
+                if self.peers[place].pulls[log.stream]?.aim == .entries(log) { self.peers[place].pulls[log.stream] = nil }
+                if self.target(place, log) != nil { self.peers[place].ahead.insert(log) }
+            }
         }
         self.alarm(.cannotWrite)
         guard self.now.monotonic >= self.blockedUntil else { return }
