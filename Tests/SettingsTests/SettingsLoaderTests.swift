@@ -73,7 +73,8 @@ struct SettingsLoaderTests {
     @Test(
         "A wrong value is refused with key, place and what it may be",
         arguments: [
-            ("http.port", "65536", "must be a whole number from 0 to 65535"), ("http.port", "-1", "must be"), ("http.port", "", "must be"),
+            ("http.port", "65536", "must be a port from 0 to 65535, or a range such as 8080-8089 of at most 1000 ports"), ("http.port", "-1", "must be"),
+            ("http.port", "", "must be"),
             ("http.port", "eighty", "must be"), ("http.port", "99999999999999999999", "must be"), ("https.enabled", "maybe", "must be true or false"),
             ("log.level", "loud", "must be one of trace, debug, info, notice, warning, error"), ("bind", "localhost", "must be an IPv4 or IPv6 address"),
             ("bind", "1.2.3", "must be"), ("bind", "1.2.3.256", "must be"), ("bind", ":::", "must be"), ("bind", "1::2::3", "must be"), ("bind", "", "must be"),

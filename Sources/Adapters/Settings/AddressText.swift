@@ -1,9 +1,11 @@
+import SkerryModel
+
 /// Whether a text can be an address to listen on. Names are refused: a box has no DNS to ask.
 enum AddressText {
     static func isAddress(_ text: String) -> Bool { Self.isVersion4(text[...]) || Self.isVersion6(text) }
 
-    /// `192.168.1.2:1883`, `[fe80::1%eth0]:1883`, or a port alone.
-    static func place(_ text: String) throws(InvalidValue) -> (address: String, port: Int) {
+    /// `192.168.1.2:1883`, `[fe80::1%eth0]:1883`, or a port alone; a range may stand for the port.
+    static func place(_ text: String) throws(InvalidValue) -> (address: String, port: PortRange) {
         let problem = InvalidValue("must be ADDRESS:PORT, such as 192.168.1.2:1883 or [fd00::2]:1883, or a port alone")
         guard let end = text.lastIndex(where: { $0 == ":" || $0 == "]" }) else { return ("", try Self.port(text[...], problem)) }
         guard text[end] == ":" else { throw problem }
@@ -17,12 +19,12 @@ enum AddressText {
         return (String(host), port)
     }
 
-    private static func port(_ text: Substring, _ problem: InvalidValue) throws(InvalidValue) -> Int {
-        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ 48...57 ~= $0 }), let port = Int(text), port <= 65_535 else { throw problem }
-        return port
+    private static func port(_ text: Substring, _ problem: InvalidValue) throws(InvalidValue) -> PortRange {
+        guard let ports = PortRange(text: text) else { throw problem }
+        return ports
     }
 
-    static func text(_ address: String, _ port: Int) -> String {
+    static func text(_ address: String, _ port: PortRange) -> String {
         address.isEmpty ? "\(port)" : address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
     }
 

@@ -1,3 +1,5 @@
+import SkerryModel
+
 /// One key: how it is written, what it may be, what it does, and which field of `Settings` it fills.
 package struct Declaration: Sendable {
     package private(set) var key: String
@@ -71,8 +73,17 @@ extension Declaration {
         }
     }
 
-    static func port(_ key: String, _ field: Field<Int>, _ text: String) -> Declaration {
-        .number(key, field, 0...65_535, text + " 0 is the next free port.")
+    static func port(_ key: String, _ field: Field<PortRange>, _ text: String) -> Declaration {
+        let form = "0 to 65535, or a range FIRST-LAST"
+        return Declaration(key: key, form: form, text: text + " 0 is the next free port; of a range, such as 8080-8089, the lowest free one is taken.") {
+            settings, value throws(InvalidValue) in
+            guard let ports = PortRange(text: value) else {
+                throw InvalidValue("must be a port from 0 to 65535, or a range such as 8080-8089 of at most \(PortRange.countMax) ports")
+            }
+            settings[keyPath: field] = ports
+        } render: {
+            "\($0[keyPath: field])"
+        }
     }
 
     static func flag(_ key: String, _ field: Field<Bool>, _ text: String) -> Declaration {

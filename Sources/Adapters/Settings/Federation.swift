@@ -59,7 +59,9 @@ extension Settings {
         var addresses: [String] = []
         for piece in text.split(separator: ",") {
             let written = String(Trimming.trim(piece))
-            if !AddressText.isAddress(written) { _ = try AddressText.place(written) }
+            if !AddressText.isAddress(written), try AddressText.place(written).port.fixed == nil {
+                throw InvalidValue("must name one port for each address, as other boxes see it")
+            }
             addresses.append(written)
         }
         guard addresses.count <= MemberEntry.endpointsMax else { throw InvalidValue("may hold at most \(MemberEntry.endpointsMax) addresses") }

@@ -6,7 +6,7 @@ extension Settings {
         package var name = ""
         /// Empty: the address of `bind`.
         package var address = ""
-        package var port = 0
+        package var port: PortRange = 0
         /// The network interface by which clients have to come; empty: any.
         package var interface = ""
         package var isTLS = false
@@ -27,7 +27,10 @@ extension Settings {
     ]
 
     private static let listenerPlaces: [Declaration] = [
-        Declaration(key: "bind", form: "ADDRESS:PORT, [ADDRESS]:PORT or PORT", text: "Where it listens. A port alone is on the address of `bind`.") {
+        Declaration(
+            key: "bind", form: "ADDRESS:PORT, [ADDRESS]:PORT or PORT; a range FIRST-LAST may stand for the port",
+            text: "Where it listens. A port alone is on the address of `bind`. Of a range it takes the lowest port that is free."
+        ) {
             settings, value throws(InvalidValue) in
             (settings.draftListener.address, settings.draftListener.port) = try AddressText.place(value)
         } render: {

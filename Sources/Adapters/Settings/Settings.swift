@@ -38,8 +38,8 @@ package struct Settings: Sendable {
     package init() {}
 
     package struct Listener: Sendable, Hashable {
-        /// 0 is the next free port.
-        package var port: Int
+        /// 0 is the next free port; of several the lowest free one is taken.
+        package var port: PortRange
         package var isEnabled = true
         /// Whether clients show certificates; with TLS only.
         package var clients = ClientCertificates.off

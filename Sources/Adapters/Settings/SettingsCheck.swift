@@ -9,7 +9,8 @@ extension Settings {
             problems.append("\(self.place(present)): \(present) is set but \(absent) is not; set both, or neither for the box's own certificate")
         }
         let listeners = [("http", self.http), ("https", self.https), ("mqtt", self.mqtt), ("mqtts", self.mqtts)].filter(\.1.isEnabled)
-        for (index, (name, listener)) in listeners.enumerated() where listener.port != 0 {
+        // The same range twice is no contradiction: each listener takes what is free.
+        for (index, (name, listener)) in listeners.enumerated() where listener.port.fixed != nil {
             for (other, earlier) in listeners.prefix(index) where earlier.port == listener.port {
                 problems.append("\(self.place("\(name).port")): \(name).port and \(other).port are both \(listener.port); give each its own")
             }
@@ -27,11 +28,11 @@ extension Settings {
     private func listenerContradictions() -> [String] {
         var problems: [String] = []
         let usual: [(String, Listener)] = [("http", self.http), ("https", self.https), ("mqtt", self.mqtt), ("mqtts", self.mqtts)]
-        var taken = usual.filter { $0.1.isEnabled && $0.1.port != 0 }.map { (key: "\($0.0).port", address: self.bind, port: $0.1.port) }
+        var taken = usual.filter { $0.1.isEnabled && $0.1.port.fixed != nil }.map { (key: "\($0.0).port", address: self.bind, port: $0.1.port) }
         for listener in self.listeners {
             let key = "mqtt.listeners.\(listener.name).bind"
             let address = listener.address.isEmpty ? self.bind : listener.address
-            if listener.port != 0, listener.interface.isEmpty {
+            if listener.port.fixed != nil, listener.interface.isEmpty {
                 if let other = taken.first(where: { $0.port == listener.port && $0.address == address }) {
                     problems.append("\(self.place(key)): \(key) and \(other.key) are the same place; give each its own")
                 }

@@ -20,7 +20,7 @@ import Testing
             #expect(first.port > 0)
             let error = try #require(
                 await #expect(throws: ListenError.self) {
-                    _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: first.port), group: group, limiter: limiter) { _, _ in }
+                    _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: PortRange(first.port)), group: group, limiter: limiter) { _, _ in }
                 })
             #expect(error.description.contains("mqtt cannot listen on 127.0.0.1 port \(first.port)"))
             #expect(error.description.contains("in use"))

@@ -1,11 +1,26 @@
+package import SkerryModel
+
 /// Why a listener could not be opened: names the address and says what to do.
 package struct ListenError: Error, Sendable, Hashable, CustomStringConvertible {
     package var kind: String
     package var address: String
-    package var port: Int
+    package var port: PortRange
     package var reason: String
+    /// Whether another port of the same address may do.
+    var isOfPort = false
 
-    package var description: String { "\(self.kind) cannot listen on \(self.address) port \(self.port): \(self.reason)" }
+    package init(kind: String, address: String, port: PortRange, reason: String) {
+        self.kind = kind
+        self.address = address
+        self.port = port
+        self.reason = reason
+    }
+
+    package var description: String {
+        "\(self.kind) cannot listen on \(self.address) port\(self.port.first == self.port.last ? "" : "s") \(self.port): \(self.reason)"
+    }
+
+    static let noneFree = "other programs have all of these ports. Stop one of them, or choose a larger range (0 takes any free port)."
 
     static func reason(errno number: Int32, port: Int, interface: String? = nil) -> String {
         switch number {

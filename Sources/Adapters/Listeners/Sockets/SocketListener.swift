@@ -1,6 +1,7 @@
 package import NIOCore
 import NIOSSL
 import NIOPosix
+package import SkerryModel
 import Synchronization
 
 /// One listening socket and the connections it accepted.
@@ -10,14 +11,14 @@ package final class SocketListener: Sendable {
         package var kind: String
         /// An IP address, not a name.
         package var address: String
-        /// 0 is a free port.
-        package var port: Int
+        /// Of several the lowest free one; 0 is any.
+        package var port: PortRange
         /// With port 0: the first port to try; the next ones follow, then the system chooses. Nil: the system chooses at once.
         package var portHint: Int?
         /// The network interface by which clients have to come; nil: any.
         package var interface: String?
 
-        package init(kind: String, address: String, port: Int, portHint: Int? = nil, interface: String? = nil) {
+        package init(kind: String, address: String, port: PortRange, portHint: Int? = nil, interface: String? = nil) {
             self.kind = kind
             self.address = address
             self.port = port
@@ -108,21 +109,38 @@ package final class SocketListener: Sendable {
     }
 
     private static func bind(_ place: Place, _ bootstrap: ServerBootstrap) async throws(ListenError) -> any Channel {
-        if place.port == 0, let hint = place.portHint {
+        if place.port.isAny, let hint = place.portHint {
             for port in hint..<min(hint + Self.portsTriedMax, 65_536) {
                 if let channel = try? await Self.bind(place, port, bootstrap) { return channel }
             }
         }
-        return try await Self.bind(place, place.port, bootstrap)
+        // No port is asked whether it is free: another program could take it before it is bound.
+        var isTaken = false
+        for port in place.port.ports.dropLast() {
+            do throws(ListenError) {
+                return try await Self.bind(place, port, bootstrap)
+            } catch {
+                guard error.isOfPort else { throw error }
+                isTaken = true
+            }
+        }
+        do throws(ListenError) {
+            return try await Self.bind(place, place.port.last, bootstrap)
+        } catch {
+            guard isTaken, error.isOfPort else { throw error }
+            throw ListenError(kind: place.kind, address: place.address, port: place.port, reason: ListenError.noneFree)
+        }
     }
 
     private static func bind(_ place: Place, _ port: Int, _ bootstrap: ServerBootstrap) async throws(ListenError) -> any Channel {
-        var failure = ListenError(kind: place.kind, address: place.address, port: port, reason: "it is not an IP address.")
+        var failure = ListenError(kind: place.kind, address: place.address, port: PortRange(port), reason: "it is not an IP address.")
         guard let address = try? SocketAddress(ipAddress: place.address, port: port) else { throw failure }
         do {
             return try await bootstrap.bind(to: address).get()
         } catch {
-            failure.reason = (error as? IOError).map { ListenError.reason(errno: $0.errnoCode, port: port, interface: place.interface) } ?? "\(error)."
+            let number = (error as? IOError)?.errnoCode
+            failure.isOfPort = number == EADDRINUSE || number == EACCES
+            failure.reason = number.map { ListenError.reason(errno: $0, port: port, interface: place.interface) } ?? "\(error)."
             throw failure
         }
     }
@@ -200,3 +218,11 @@ final class OpenConnections: Sendable {
         }
     }
 }
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif

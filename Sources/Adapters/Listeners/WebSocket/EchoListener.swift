@@ -18,7 +18,7 @@ package enum EchoListener {
                     keeper: keepers[channel.eventLoop], application: EchoApplication(), metrics: metrics, bounds: bounds, deflate: opened.deflate)
             ]
         }
-        let place = SocketListener.Place(kind: "ws-echo", address: "127.0.0.1", port: port)
+        let place = SocketListener.Place(kind: "ws-echo", address: "127.0.0.1", port: PortRange(port))
         return try await SocketListener.bind(place, group: group, limiter: ConnectionLimiter(limits: Limits(), metrics: metrics)) { channel, _ in
             try channel.pipeline.syncOperations.addHandler(UpgradeGate(routes: [echo]) { $0.close(promise: nil) })
         }

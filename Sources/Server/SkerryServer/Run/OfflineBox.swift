@@ -60,11 +60,12 @@ package enum BoxCheck {
 
 /// Under which addresses people reach the box.
 enum BoxAddresses {
-    /// Before the listeners are open: what the settings say. A port of 0 cannot be known.
+    /// Before the listeners are open: what the settings say. A port that is chosen when the box starts cannot be known.
     static func expected(_ settings: Settings) -> [String] {
         var bases: [String] = []
-        for (scheme, listener) in [("http", settings.http), ("https", settings.https)] where listener.isEnabled && listener.port != 0 {
-            bases += Self.bases(scheme, settings.bind, listener.port)
+        for (scheme, listener) in [("http", settings.http), ("https", settings.https)] where listener.isEnabled {
+            guard let port = listener.port.fixed else { continue }
+            bases += Self.bases(scheme, settings.bind, port)
             break
         }
         return bases
