@@ -36,6 +36,9 @@ extension SimWorld {
         return true
     }
 
+    /// Whether the entry was at every moment held by somebody who is still there, and may not be dropped.
+    func mustStay(_ entry: TrueEntry) -> Bool { !entry.wasLost && !entry.isDropped && entry.seq <= self.cut(of: entry.log.index) }
+
     /// Why `isConverged` is false, for the report.
     private var obstacle: String {
         let unanswered = self.clients.filter(\.hasUnanswered).map { "client \($0.index) waits for an answer" }
@@ -115,8 +118,7 @@ extension SimWorld {
     /// P2: what was ever committed, and at every moment since by somebody who is still there, is on every box.
     private func checkNothingLost(_ members: [SimBox]) {
         for (index, log) in self.truth.logs.enumerated() {
-            let cut = self.cut(of: index)
-            for entry in log.entries where !entry.wasLost && !entry.isDropped && entry.seq <= cut {
+            for entry in log.entries where self.mustStay(entry) {
                 for box in members where box.disk.log(index).place(entry.seq) != .held {
                     let word = entry.isReplicated ? "acknowledged as held by others" : entry.isAcknowledged ? "acknowledged as stored" : "committed"
                     return self.fail("P2", "\(box.name) has lost \(entry.text), which was \(word)")

@@ -151,7 +151,7 @@ final class SimClient {
         if let double = box.disk.doubles.first { return self.world.fail("P4", "\(box.name) shows the message of \(double.text) twice") }
         guard box.covers(self.cursor) else { return }
         for id in self.shownIDs {
-            guard let entry = self.shown[id], box.disk.message(id) == nil, !entry.isDropped else { continue }
+            guard let entry = self.shown[id], box.disk.message(id) == nil, self.world.mustStay(entry) else { continue }
             return self.world.fail("P5", "client \(self.index) saw \(entry.text); \(box.name), which has all of its cursor, does not show it")
         }
     }
@@ -169,7 +169,7 @@ final class SimClient {
             guard id < self.shown.count, let shown = self.shown[id] else {
                 return self.world.fail("P5", "client \(self.index) has read to the end and was never shown \(entry.text)")
             }
-            if shown !== entry, !shown.isDropped {
+            if shown !== entry, self.world.mustStay(shown) {
                 return self.world.fail("P4", "client \(self.index) sees a message at \(shown.text), the boxes at \(entry.text)")
             }
         }

@@ -304,7 +304,8 @@ final class SimFaults {
             if !box.isRunning, !box.isGone { box.start() }
         }
         for link in world.network.links {
-            let isSparse = world.profile.has(.sparse) && link.sides[1].instance - link.sides[0].instance > 1
+            // A chain whose middle was removed is two federations.
+            let isSparse = world.profile.has(.sparse) && world.removed.isEmpty && link.sides[1].instance - link.sides[0].instance > 1
             if !isSparse { link.cuts = 0 }
             link.isDeaf = [false, false]
         }

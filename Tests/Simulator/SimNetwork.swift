@@ -89,7 +89,14 @@ final class SimNetwork {
         for side in 0...1 {
             let (box, peer) = (link.sides[side], link.sides[1 - side])
             for twin in self.world.boxes where twin.id == peer.id && twin !== peer {
-                if let other = self.link(box, twin), other.session != 0 { self.drop(other, within: 0) }
+                guard let other = self.link(box, twin) else { continue }
+                if other.session != 0 {
+                    self.drop(other, within: 0)
+                    // Who is displaced is told why.
+                    if twin.isRunning { twin.step(.identityTaken) }
+                }
+                // What has not noticed yet that the other is gone notices now.
+                self.lower(other, other.side(of: box))
             }
         }
         self.sessions += 1
@@ -162,7 +169,7 @@ final class SimNetwork {
         link.cuts += 1
         self.drop(link)
         self.world.after(duration) {
-            link.cuts -= 1
+            link.cuts = max(0, link.cuts - 1)
             self.attempt(link)
         }
     }

@@ -80,7 +80,8 @@ struct SimProfile {
             self.limits.gapBytesMax = random.between(1_000, 20_000)
         }
         if random.chance(150) { self.limits.pendingBytesMax = self.limits.rangeBytesMax + random.between(4_000, 60_000) }
-        if self.boxes > 2, random.chance(300) { self.limits.copiesWanted = 2 }
+        // Copies are counted by those who are linked: in a chain nobody hears of two.
+        if self.boxes > 2, random.chance(300), !self.has(.sparse) { self.limits.copiesWanted = 2 }
     }
 
     func has(_ kind: FaultKind) -> Bool { self.weights.contains { $0.0 == kind } }
