@@ -14,12 +14,14 @@ struct PagesContext: RequestContext {
 }
 
 @Suite struct WebPagesTests {
-    private func answer(_ path: String, method: HTTPRequest.Method = .get, headers: HTTPFields = [:]) async throws -> Response {
+    private func answer(
+        _ path: String, method: HTTPRequest.Method = .get, headers: HTTPFields = [:], sisters: [String] = []
+    ) async throws -> Response {
         let router = Router(context: PagesContext.self)
         router.get("v1/me") { _, _ in "me" }
         router.post("v1/claim") { _, _ in "claimed" }
         router.get("healthz") { _, _ in "ok" }
-        WebPages.addRoutes(to: router)
+        WebPages.addRoutes(to: router) { sisters }
         let head = HTTPRequest(method: method, scheme: "http", authority: "box.local:8080", path: path, headerFields: headers)
         let context = PagesContext(source: .init(channel: EmbeddedChannel(), logger: Logger(label: "test")))
         return try await router.buildResponder().respond(to: Request(head: head, body: RequestBody(buffer: ByteBuffer())), context: context)
@@ -37,6 +39,19 @@ struct PagesContext: RequestContext {
             #expect(policy.contains("ws://box.local:8080"))
             #expect(response.headers[.xContentTypeOptions] == "nosniff")
             #expect(response.headers[.cacheControl] == "no-cache")
+        }
+    }
+
+    @Test("The chat's page may connect to the boxes of the federation and do nothing else there; the administrator's page stays with its box")
+    func sisters() async throws {
+        let sources = ["http://10.0.0.2:*", "ws://10.0.0.2:*"]
+        let policy = try await self.answer("/", sisters: sources).headers[.contentSecurityPolicy] ?? ""
+        let rules = policy.split(separator: ";").filter { $0.contains("10.0.0.2") }
+        #expect(rules.count == 1)
+        #expect(rules.first?.contains("connect-src 'self' ws://box.local:8080 wss://box.local:8080 http://10.0.0.2:* ws://10.0.0.2:*") == true)
+        for path in ["/admin", "/assets/link.js", "/no-such-page"] {
+            let other = try await self.answer(path, sisters: sources).headers[.contentSecurityPolicy] ?? "10.0.0.2"
+            #expect(!other.contains("10.0.0.2"), "\(path)")
         }
     }
 

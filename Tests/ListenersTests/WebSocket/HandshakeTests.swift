@@ -129,6 +129,15 @@ import Testing
         #expect(!rule.allows("http://panel.example", host: "box"))
     }
 
+    @Test("pages of other boxes may come where the route lets them, and nowhere else")
+    func sisters() {
+        let rule = OriginRule.federationPages { $0 == "http://10.0.0.2:8080" }
+        #expect(rule.allows("http://10.0.0.2:8080", host: "10.0.0.1:8080"))
+        #expect(rule.allows("http://10.0.0.1:8080", host: "10.0.0.1:8080"))
+        #expect(!rule.allows("http://10.0.0.3:8080", host: "10.0.0.1:8080"))
+        #expect(!OriginRule.ownPages(also: []).allows("http://10.0.0.2:8080", host: "10.0.0.1:8080"))
+    }
+
     @Test("compression is agreed when the route allows it")
     func compression() {
         let answer = Self.response(Self.request(with: ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]))

@@ -8,6 +8,7 @@ import { qrImage } from './qr.js';
 
 const report = (error) => toast(errorText(error), 'error');
 const passphraseLeast = 12;
+const recoveryBytesMost = 100_000;
 const followMilliseconds = 2000; // while somebody waits in a dialog for another box
 const clockOffsetMost = 2000;
 const full = 0.9;
@@ -25,30 +26,34 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
   return { boxes: { icon: 'boxes', draw, label: 'boxes' } };
 
   async function draw() {
-    const [answer, waiting] = await Promise.all([api('GET', '/admin/boxes'), optional(api('GET', '/admin/federation/candidates'))]);
-    latest = { ...answer, candidates: waiting?.items ?? [] };
+    const [{ items }, federation, waiting] = await Promise.all([
+      api('GET', '/admin/boxes'), optional(api('GET', '/admin/federation')), optional(api('GET', '/admin/federation/candidates'))]);
+    latest = { ...federation, items, candidates: waiting?.items ?? [] };
     follow?.(latest);
-    const { items, candidates } = latest;
+    const { candidates } = latest;
     const members = items.filter(({ standing }) => standing !== 'removed');
     const removed = items.filter(({ standing }) => standing === 'removed');
     const isLone = members.length < 2;
-    const mayPair = answer.isIssuer !== false;
+    // The first invitation founds the federation, and makes this box its issuer.
+    const mayPair = Boolean(federation && (federation.issuer || !federation.federation));
     const troubled = members.filter((item) => troubleOf(item));
     return [
       head(isLone ? t('boxes') : `${t('boxes')} (${number(members.length)})`, h('div', { class: 'row' },
-        isLone && !answer.federation ? button(t('boxJoin'), { class: 'plain', 'data-focus': 'join', onclick: join }, icon('link'), t('boxJoin')) : null,
+        federation && !federation.federation ? button(t('boxJoin'), { class: 'plain', 'data-focus': 'join', onclick: join }, icon('link'), t('boxJoin')) : null,
         mayPair ? button(t('boxAdd'), { class: 'primary', 'data-focus': 'add', onclick: invite }, icon('plus'), t('boxAdd')) : null)),
-      isLone ? health('plain-note', 'info', t('boxLone'), t('boxLoneText'))
+      !federation ? health('plain-note', 'info', t('boxOff'), t('boxOffText'))
+        : isLone ? health('plain-note', 'info', t('boxLone'), t('boxLoneText'))
         : troubled.length ? health('warn', 'alert', t('boxesAttention', troubled.length), troubled.map(({ name }) => name).join(t('listComma')))
           : health('', 'check', t('boxesWell'), t('boxesWellText')),
-      mayPair || isLone ? null : h('p', { class: 'hint spaced' }, t('boxNoIssuer')),
+      !federation || mayPair ? null : h('p', { class: 'hint spaced' }, t('boxNoIssuer')),
       candidateList(candidates.filter(({ state }) => state !== 'nearby'), t('boxesWaiting'), t('boxesWaitingText')),
       h('ul', { class: 'boxes', 'aria-label': t('boxes') }, members.map((item) => card(item, members))),
       candidateList(candidates.filter(({ state }) => state === 'nearby'), t('boxesNearby'), t('boxesNearbyText')),
       removed.length ? h('details', { class: 'spaced', open: openDetails.has('removed'), ontoggle: (event) => unfold('removed', event.currentTarget.open) },
         h('summary', { 'data-focus': 'removed' }, `${t('boxesRemoved')} (${number(removed.length)})`),
         h('ul', { class: 'rows' }, removed.map((item) => h('li', {}, h('span', { class: 'two-lines' }, h('span', { dir: 'auto' }, item.name), h('small', { class: 'quiet', dir: 'auto' }, item.reason || item.box)))))) : null,
-      !isLone && mayPair ? h('div', { class: 'row spaced' }, button(t('boxRecovery'), { class: 'plain', 'data-focus': 'recovery', onclick: recovery }, icon('file'), t('boxRecovery'))) : null,
+      federation?.federation ? h('div', { class: 'row spaced' }, federation.issuer ? button(t('boxRecovery'), { class: 'plain', 'data-focus': 'recovery', onclick: recovery }, icon('file'), t('boxRecovery'))
+        : button(t('boxRestore'), { class: 'plain', 'data-focus': 'restore', onclick: restore }, icon('file'), t('boxRestore'))) : null,
     ];
   }
 
@@ -151,7 +156,7 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
     if (item.isSelf && members.length > 1) {
       items.push(item.isDraining ? { icon: 'check', label: t('drainEnd'), run: () => drain(item, false) } : { icon: 'down', label: t('drain'), run: () => drain(item, true) });
     }
-    if (!item.isSelf && latest.isIssuer !== false) {
+    if (!item.isSelf && latest.issuer) {
       items.push({ icon: 'close', label: t('boxRetire'), run: () => retire(item) }, { icon: 'alert', label: t('boxLost'), danger: true, run: () => revoke(item) });
     }
     if (!items.length) return null;
@@ -246,7 +251,7 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
   function stopFollowing() { follow = null; clearInterval(followTimer); }
 
   function join() {
-    const own = h('div', {});
+    const own = h('div', { class: 'stack' });
     const token = field(t('inviteToken'), {}, { hint: t('joinHint'), control: h('textarea', { rows: 4, class: 'token', autofocus: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }) });
     const submit = h('button', { type: 'submit', class: 'primary' }, t('joinDo'));
     const progress = h('div', { role: 'status', class: 'stack' });
@@ -269,7 +274,15 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
       },
     }, h('p', {}, t('joinText')), token, progress, h('div', { class: 'row end' }, submit));
     const box = dialog(t('boxJoin'), h('div', { class: 'stack' }, form, own), { closeLabel: t('close'), onclose: () => { isOpen = false; refresh(); } });
-    if (latest.words) own.replaceChildren(words(latest.words, t('boxOwnWordsTell')));
+    if (latest.words) own.replaceChildren(words(latest.words, t('boxOwnWordsTell')), announce());
+
+    /** For an administrator who wants to find this box in a list instead of asking for its address. */
+    function announce() {
+      const tick = h('input', { type: 'checkbox', onchange: async () => {
+        try { await api('POST', '/admin/federation/announce', { on: tick.checked }); } catch (error) { tick.checked = false; report(error); }
+      } });
+      return h('label', { class: 'check' }, tick, h('span', {}, t('joinAnnounce'), h('small', { class: 'hint' }, t('joinAnnounceText'))));
+    }
 
     function fail(text) {
       submit.disabled = false;
@@ -282,7 +295,7 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
     /** Shows how far it is; true when there is nothing more to wait for. */
     function step(answer) {
       switch (answer.state) {
-        case 'failed': fail(answer.error ? errorText(answer.error) : answer.detail ?? t('e_unknown')); return true;
+        case 'failed': fail(errorText(answer)); return true;
         case 'connecting': return false;
         case 'waiting':
           token.hidden = submit.hidden = true;
@@ -335,7 +348,7 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
   }
 
   async function remove(item, { lost, reason }) {
-    await api('DELETE', `/admin/boxes/${seg(item.box)}`, { lost, reason });
+    await api('DELETE', `/admin/boxes/${seg(item.box)}?${new URLSearchParams({ lost, ...(reason ? { reason } : {}) })}`);
     refresh();
   }
 
@@ -361,6 +374,32 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
   function advice() { return h('div', { class: 'health warn' }, icon('alert'), h('div', {}, h('h3', {}, t('lostAdvice')), h('ul', { class: 'bullets' }, h('li', {}, t('lostAdvice1')), h('li', {}, t('lostAdvice2')), h('li', {}, t('lostAdvice3'))))); }
 
   // MARK: The recovery file
+
+  function restore() {
+    const file = field(t('boxRecovery'), { type: 'file', accept: '.txt,text/plain', autofocus: true });
+    const phrase = passwordField(t('passphrase'), { autocomplete: 'off' });
+    const form = h('form', {
+      class: 'stack', novalidate: true,
+      onsubmit: async (event) => {
+        event.preventDefault();
+        const [chosen] = file.input.files;
+        file.fail(!chosen || chosen.size > recoveryBytesMost ? t('restoreMissing') : null);
+        phrase.fail(phrase.input.value ? null : t('passwordEmpty'));
+        const wrong = form.querySelector('[aria-invalid]');
+        if (wrong) { wrong.focus(); return; }
+        try {
+          await api('POST', '/admin/federation/restore', { file: await chosen.text(), passphrase: phrase.input.value });
+          box.close();
+          toast(t('restored'));
+          refresh();
+        } catch (error) {
+          phrase.fail(errorText(error));
+          phrase.input.focus();
+        }
+      },
+    }, h('p', {}, t('restoreText')), file, phrase, h('div', { class: 'row end' }, h('button', { type: 'submit', class: 'primary' }, t('restoreDo'))));
+    const box = dialog(t('boxRestore'), form, { closeLabel: t('close'), className: 'small' });
+  }
 
   function recovery() {
     const first = passwordField(t('passphrase'), { autocomplete: 'new-password', autofocus: true }, { hint: t('passphraseHint') });

@@ -75,7 +75,7 @@ export class Link {
 
   async greet(socket) {
     try {
-      const hello = await this.request('hello', { token: this.token, device: deviceName(), ...(this.cursor ? { cursor: this.cursor } : {}) });
+      const hello = await this.request('hello', { token: this.token, device: deviceName(), ...(this.cursor ? { cursor: this.cursor } : {}), ...(this.hop ? { hop: this.hop } : {}) });
       if (this.socket !== socket) return;
       clearTimeout(this.openTimer);
       useBox(this.place.base);
@@ -197,6 +197,7 @@ export class Link {
 
   /** The box wants this client to go to another one, and closes in a moment. */
   moved(d) {
+    this.hop = d.token; // shows the other one that it must not send this client on at once
     this.going = [...placesOf(d), ...(Array.isArray(d.alternates) ? d.alternates : []).flatMap(placesOf)].slice(0, boxesMax);
     const { socket } = this;
     this.openTimer = setTimeout(() => this.lost(socket), movedMilliseconds);
@@ -223,7 +224,8 @@ export class Link {
     const at = this.good && this.good.ws !== failed.ws ? this.good.base : home.base;
     if (failed === home && at === home.base) return;
     try {
-      const answer = await api('GET', `/assign${failed.box ? `?prev=${encodeURIComponent(failed.box)}` : ''}`, undefined, { at, seconds: 5 });
+      const query = new URLSearchParams({ ...(failed.box ? { prev: failed.box } : {}), ...(this.hop ? { token: this.hop } : {}) });
+      const answer = await api('GET', `/assign?${query}`, undefined, { at, seconds: 5 });
       const offered = [answer, ...(answer.alternates ?? [])].filter(({ box }) => box !== failed.box).flatMap(placesOf);
       this.queue.push(...offered.slice(0, boxesMax));
     } catch { /* it does not answer either */ }
