@@ -16,8 +16,7 @@ package enum FederationListener {
         _ place: SocketListener.Place, group: any EventLoopGroup, limiter: ConnectionLimiter, keepers: ConnectionKeepers, metrics: NodeMetrics,
         acceptor: @escaping @Sendable () -> (any BoxLinkAcceptor)?
     ) async throws(ListenError) -> SocketListener {
-        try await SocketListener.bind(place, group: group, limiter: limiter) { channel, client in
-            throw ChannelError.ioOnClosedChannel
-        }
+        let door = BoxDoor(keepers: keepers, limiter: limiter, metrics: metrics, acceptor: acceptor)
+        return try await SocketListener.bind(place, group: group, limiter: limiter) { channel, client in try door.open(channel, client) }
     }
 }

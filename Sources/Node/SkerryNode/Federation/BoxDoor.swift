@@ -33,10 +33,12 @@ package protocol BoxLink: AnyObject, Sendable {
 
 /// Who takes the links that come in at the federation listener. Called on the link's event loop.
 package protocol BoxLinkAcceptor: AnyObject, Sendable {
+    var box: BoxID { get }
     /// Which federation this box is of.
     var federation: FederationID { get }
     /// With what it speaks TLS.
     var credentials: BoxCredentials { get }
+    var linkLimits: LinkLimits { get }
     /// Whether the holder of this key (DER SubjectPublicKeyInfo) is an active member now. Asked in every handshake, so that a removal counts at once.
     func member(publicKey: [UInt8]) -> BoxID?
     /// The box has connected, and has subscribed or begun to publish.
