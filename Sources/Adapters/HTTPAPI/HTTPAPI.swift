@@ -27,7 +27,7 @@ package struct HTTPAPI: Sendable {
         let routes =
             AccountRoutes(accounts: control.accounts, box: control.node.box).all + ChatRoutes(chat: chat, limits: limits).all
             + AdminRoutes(control: control, limits: limits).all + MQTTRoutes(control: control, limits: limits).all
-            + AccessRoutes(control: control).all
+            + AccessRoutes(control: control).all + FederationRoutes(control: control).all + LoadRoutes(control: control).all
         let documents = Documents(version: control.version, routes: routes, box: BoxRoutes(control: control))
         self.routes = documents.routes
         control.gauges.add(Gauge(name: "skerry_http_limiter_keys", help: "Users and addresses whose rate is remembered.") { limiter.keyCount })

@@ -58,19 +58,20 @@ struct AnswerOptions: ParsableArguments {
     var json = false
 
     /// Asks the running box, or does it on the data directory when none runs, and prints the answer.
-    func perform(_ request: ControlRequest) async throws {
+    func perform(_ request: ControlRequest) async throws { try self.show(try await self.ask(request)) }
+
+    func ask(_ request: ControlRequest) async throws -> ControlReply {
         let settings = try self.place.settings()
-        let reply: ControlReply
         do {
-            if let answer = try ControlClient(data: settings.data).perform(request) {
-                reply = answer
-            } else {
-                reply = try await OfflineBox.perform(request, settings: settings)
-            }
+            if let answer = try ControlClient(data: settings.data).perform(request) { return answer }
+            return try await OfflineBox.perform(request, settings: settings)
         } catch {
             complain("\(error)")
             throw ExitCode.failure
         }
+    }
+
+    func show(_ reply: ControlReply) throws {
         guard reply.isOK else {
             complain(self.json ? String(buffer: reply.json) : reply.text)
             throw ExitCode.failure

@@ -26,6 +26,11 @@ enum Secret {
         return first
     }
 
+    static var isTerminal: Bool { isatty(0) == 1 }
+
+    /// One that exists: asked for once.
+    static func secret(fromStdin: Bool, prompt: String) throws -> String { fromStdin ? try Self.line() : try Self.hidden(prompt) }
+
     private static func hidden(_ prompt: String) throws -> String {
         StandardError.write(prompt)
         var shown = termios()

@@ -23,7 +23,8 @@ enum ChatDescription {
 
     static let verbs: [Verb] = [
         Verb(
-            name: "hello", summary: "The first frame, within 5 s", fields: [.required("token"), .optional("device"), .optional("cursor")], answer: Self.greeting
+            name: "hello", summary: "The first frame, within 5 s", fields: [.required("token"), .optional("device"), .optional("cursor"), .optional("hop")],
+            answer: Self.greeting
         ),
         Verb(
             name: "sync", summary: "What happened since a cursor, page by page until `done`", fields: [.optional("since"), .optional("limit", .integer)],
@@ -87,7 +88,9 @@ enum ChatDescription {
         Push(name: "typing", summary: "Somebody is typing", body: .object([.required("conv"), .required("user")])),
         Push(name: "presence", summary: "Somebody came or went", body: Self.presence),
         Push(name: "notice", summary: "Something for a person to read", body: .object([.required("code"), .required("text")])),
-        Push(name: "moved", summary: "Connect elsewhere; the connection closes with 1012", body: .object([.required("endpoints", .array(.text))])),
+        Push(
+            name: "moved", summary: "Connect elsewhere; the connection closes with 1012",
+            body: .object([.required("box"), .required("endpoints", .array(.text)), .required("token")])),
         Push(name: "ping", summary: "Answer with anything", body: .object([])),
     ]
 

@@ -140,7 +140,8 @@ extension Schema {
                 "Overview",
                 .object([
                     .required("box"), .required("version"), .required("uptimeSeconds", .integer), .required("started", .time), .required("users", .integer),
-                    .required("online", .integer), .required("sessions", .object([.required("ws", .integer), .required("mqtt", .integer)])),
+                    .required("online", .integer), .required("onlineEverywhere", .integer),
+                    .required("sessions", .object([.required("ws", .integer), .required("mqtt", .integer)])),
                     .required("messages", .integer), .required("listeners", .array(.ref("Listener"))),
                     .required("store", .object([.required("bytes", .integer)])),
                     .required("memory", .object([.optional("residentBytes", .integer)])),
@@ -201,5 +202,5 @@ extension Schema {
             ),
             ("Link", .object([.required("id"), .required("token"), .required("link"), .required("expires", .time)])),
             ("Readiness", .object([.required("ready", .boolean), .required("reasons", .array(.text))])),
-        ] + AccessRoutes.schemas
+        ] + AccessRoutes.schemas + FederationRoutes.schemas + LoadRoutes.schemas
 }

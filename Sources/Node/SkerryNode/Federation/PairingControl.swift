@@ -1,3 +1,4 @@
+package import ChatCodec
 package import SkerryModel
 
 /// A pairing token that was just made: shown once.
@@ -86,4 +87,45 @@ package protocol PairingControl: AnyObject, Sendable {
     func recoveryFile(passphrase: String) async throws(SkerryError) -> [UInt8]
     /// Makes this box, a member of the file's federation, one that may take boxes in and out.
     func restoreIssuer(file: [UInt8], passphrase: String) async throws(SkerryError)
+}
+
+// MARK: - As JSON
+
+extension PairingInvite {
+    /// `POST /v1/admin/federation/invites`.
+    package func write(to json: inout JSONWriter) {
+        json.field("token", self.token)
+        json.array("addresses", self.addresses) { $0.string($1) }
+        json.field("expires", time: self.expiresMilliseconds)
+        json.field("words", self.words)
+    }
+}
+
+extension PairingCandidate {
+    /// One item of `GET /v1/admin/federation/candidates`.
+    package func write(to json: inout JSONWriter) {
+        json.field("box", self.box.description)
+        json.field("name", self.name)
+        json.field("words", self.words)
+        json.field("address", self.address)
+        json.field("state", self.state.rawValue)
+        json.field("since", time: self.sinceMilliseconds)
+    }
+}
+
+extension PairingProgress {
+    /// `POST /v1/admin/federation/join`, and `progress` of `GET /v1/admin/federation`.
+    package func write(to json: inout JSONWriter) {
+        json.field("state", self.text)
+        switch self {
+        case .idle, .connecting: break
+        case .waiting(let name, let words):
+            json.field("name", name)
+            json.field("words", words)
+        case .joined(let name): json.field("name", name)
+        case .failed(let error):
+            json.field("code", error.code.rawValue)
+            json.field("detail", error.detail)
+        }
+    }
 }

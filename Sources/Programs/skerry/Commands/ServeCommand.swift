@@ -7,7 +7,7 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Run the box.",
         discussion: """
-            Serves web chat, REST and WebSocket on the HTTP port and MQTT on its own. A port of 0 is the next free one; the ports in use are in \
+            Serves web chat, REST and WebSocket on the HTTP port and MQTT on its own. A port of 0 is the next free one, of a range such as 8080-8089 the lowest free one is taken; the ports in use are in \
             the log and in run/endpoints.json of the data directory. Every other setting: --set, the environment or the settings file; \
             `skerry settings --defaults` lists them all. SIGHUP, or `skerry reload`, has the settings and certificates read anew; SIGTERM ends it.
             """)

@@ -38,6 +38,9 @@ struct ControlCommands: Sendable {
         case .status: try await self.status()
         case .reload: try self.reload()
         case .clientsList, .clientsShow, .clientsKick, .retainedList, .retainedShow, .retainedClear: try await self.mqtt(request)
+        case .pairInvite, .pairJoin, .pairProgress, .pairAnnounce, .pairList, .pairApprove, .pairIgnore, .pairWords, .pairRecovery, .pairRestore, .boxesRemove:
+            try await self.pair(request)
+        case .boxesList, .drain: try await self.boxes(request)
         }
     }
 

@@ -28,6 +28,19 @@ package enum ControlVerb: String, Sendable, CaseIterable {
     case retainedList = "retained.list"
     case retainedShow = "retained.show"
     case retainedClear = "retained.clear"
+    case pairInvite = "pair.invite"
+    case pairJoin = "pair.join"
+    case pairProgress = "pair.progress"
+    case pairAnnounce = "pair.announce"
+    case pairList = "pair.list"
+    case pairApprove = "pair.approve"
+    case pairIgnore = "pair.ignore"
+    case pairWords = "pair.words"
+    case pairRecovery = "pair.recovery"
+    case pairRestore = "pair.restore"
+    case boxesRemove = "boxes.remove"
+    case boxesList = "boxes.list"
+    case drain
 
     static let requestBytesMax = 16 * 1024
     static let connectionsMax = 16
@@ -80,6 +93,19 @@ package struct ControlRequest: Sendable {
     package var access, effect, id: String?
     /// What a list or an act on the MQTT broker is about.
     package var mqtt = MQTTWish()
+    /// What an act on the federation is about.
+    package var boxes = BoxWish()
+
+    package struct BoxWish: Sendable, Hashable {
+        /// A pairing token.
+        package var token: String?
+        /// A box's id, or its name when only one box has it.
+        package var box: String?
+        package var reason, passphrase, file: String?
+        package var waits, lost, isOn: Bool?
+
+        package init() {}
+    }
 
     package struct MQTTWish: Sendable, Hashable {
         package var client, topic, filter, prefix, user, state, after: String?
@@ -93,6 +119,11 @@ package struct ControlRequest: Sendable {
     package init(_ verb: ControlVerb, mqtt: MQTTWish) {
         self.init(verb)
         self.mqtt = mqtt
+    }
+
+    package init(_ verb: ControlVerb, boxes: BoxWish) {
+        self.init(verb)
+        self.boxes = boxes
     }
 
     package init(
@@ -121,6 +152,7 @@ package struct ControlRequest: Sendable {
                 $0.field("effect", self.effect)
                 $0.field("id", self.id)
                 self.mqtt.write(to: &$0)
+                self.boxes.write(to: &$0)
             }
         }
         buffer.writeStaticString("\n")
@@ -137,6 +169,26 @@ package struct ControlRequest: Sendable {
             verb, name: fields.name, password: fields.password, role: fields.role, device: fields.device, uses: fields.uses, hours: fields.hours)
         (self.access, self.effect, self.id) = (fields.access, fields.effect, fields.id)
         self.mqtt = MQTTWish(fields)
+        self.boxes = BoxWish(fields)
+    }
+}
+
+extension ControlRequest.BoxWish {
+    fileprivate init(_ fields: RequestFields) {
+        (self.token, self.box, self.reason) = (fields.token, fields.label, fields.reason)
+        (self.passphrase, self.file) = (fields.passphrase, fields.file)
+        (self.waits, self.lost, self.isOn) = (fields.waits, fields.lost, fields.on)
+    }
+
+    fileprivate func write(to json: inout JSONWriter) {
+        json.field("token", self.token)
+        json.field("label", self.box)
+        json.field("reason", self.reason)
+        json.field("passphrase", self.passphrase)
+        json.field("file", self.file)
+        if let waits = self.waits { json.field("waits", waits) }
+        if let lost = self.lost { json.field("lost", lost) }
+        if let isOn = self.isOn { json.field("on", isOn) }
     }
 }
 

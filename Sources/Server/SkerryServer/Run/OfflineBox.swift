@@ -11,7 +11,9 @@ package enum OfflineBox {
     /// - Throws: `ServerError` when another process has the directory, or it cannot be opened.
     package static func perform(_ request: ControlRequest, settings: Settings) async throws -> ControlReply {
         switch request.verb {
-        case .online, .status, .reload, .clientsList, .clientsShow, .clientsKick, .retainedList, .retainedShow, .retainedClear:
+        case .online, .status, .reload, .clientsList, .clientsShow, .clientsKick, .retainedList, .retainedShow, .retainedClear,
+            .pairInvite, .pairJoin, .pairProgress, .pairAnnounce, .pairList, .pairApprove, .pairIgnore, .pairWords, .pairRecovery, .pairRestore,
+            .boxesRemove, .boxesList, .drain:
             throw ServerError("No box runs on \(settings.data); start it with `skerry serve`.")
         case .claim, .userAdd, .userList, .userLock, .userUnlock, .userReset, .token, .invite, .aclAdd, .aclList, .aclRemove, .aclCheck:
             break
