@@ -101,7 +101,7 @@ export function mqttPages({ refresh, table, head, nothing, when, tag }) {
   }
 
   async function removeSession({ client, queuedMessages }) {
-    if (await confirmDialog(t('removeTitle', { name: client }), t('removeText', number(queuedMessages)), t('removeSession'), t('cancel'))) act(() => api('DELETE', path(client)), t('sessionRemoved', { name: client }));
+    if (await confirmDialog(t('sessionRemoveTitle', { name: client }), t('sessionRemoveText', number(queuedMessages)), t('removeSession'), t('cancel'))) act(() => api('DELETE', path(client)), t('sessionRemoved', { name: client }));
   }
 
   async function showClient(id) {

@@ -1,5 +1,6 @@
 // The administrator's pages: health, the federation's boxes, who is connected, users, invitations, listeners. Everything comes from `/v1/admin`.
 
+import './admin-texts.js';
 import { accessPages } from './admin-access.js';
 import { boxPages } from './admin-boxes.js';
 import { mqttPages } from './admin-mqtt.js';
