@@ -62,6 +62,7 @@ struct DiskImage {
     }
 
     func log(_ index: Int) -> LogImage { index < self.logs.count ? self.logs[index] : LogImage() }
+    func receipt(_ client: Int) -> UInt64 { client < self.receipts.count ? self.receipts[client] : 0 }
     func message(_ id: Int) -> TrueEntry? { id < self.messages.count ? self.messages[id] : nil }
 
     mutating func extend(_ index: Int) { while self.logs.count <= index { self.logs.append(LogImage()) } }
@@ -201,31 +202,30 @@ struct DiskImage {
 
     // MARK: - Retention
 
-    /// Drops messages stamped before `threshold` and rows that are replaced; the logs whose low-water mark has moved.
-    mutating func retain(from threshold: UInt64, _ truth: Truth, isRelay: (TrueLog) -> Bool) -> [LogEpoch: UInt64] {
-        var isShown = false
-        var moved: [LogEpoch: UInt64] = [:]
-        for index in self.logs.indices {
-            let log = truth.logs[index]
-            for offset in self.logs[index].places.indices where self.logs[index].places[offset] == .held {
-                guard let entry = log.entry(UInt64(offset) + 1), self.isDead(entry, threshold) else { continue }
-                self.logs[index].places[offset] = .dropped
-                entry.isDropped = true
-                if case .message = entry.kind { isShown = true }
+    /// Drops what the rules say is dead; the logs whose low-water mark has moved.
+    mutating func retain(at now: UInt64, age: UInt64, _ truth: Truth, isRelay: (TrueLog) -> Bool) -> [LogEpoch: UInt64] {
+        var subjects: [RetentionSubject] = []
+        for (index, log) in self.logs.enumerated() {
+            for (offset, place) in log.places.enumerated() where place == .held {
+                if let entry = truth.logs[index].entry(UInt64(offset) + 1) { subjects.append(entry.retentionSubject) }
             }
-            if self.lower(index, isRelay(log)) { moved[log.id] = self.logs[index].lowWater }
         }
+        let dead = RetentionRules.dead(among: subjects, nowMilliseconds: now, policy: RetentionPolicy(messageMilliseconds: age))
+        var isShown = false
+        for (id, runs) in dead {
+            guard let log = truth.log(id) else { continue }
+            for run in runs {
+                for seq in run {
+                    self.logs[log.index].places[Int(seq) - 1] = .dropped
+                    log.entry(seq)?.isDropped = true
+                }
+            }
+            if id.stream == .message { isShown = true }
+        }
+        var moved: [LogEpoch: UInt64] = [:]
+        for index in self.logs.indices where self.lower(index, isRelay(truth.logs[index])) { moved[truth.logs[index].id] = self.logs[index].lowWater }
         if isShown { self.showAgain(truth) }
         return moved
-    }
-
-    private func isDead(_ entry: TrueEntry, _ threshold: UInt64) -> Bool {
-        switch entry.kind {
-        case .message: entry.order.hlc.milliseconds < threshold
-        case .row(let key): key < self.rows.count && self.rows[key] !== entry
-        case .newRow(let key): self.isNewVersion && key < self.rows.count && self.rows[key] !== entry
-        case .receipt, .member: false
-        }
     }
 
     /// Batches of which nothing is left go as a whole, from the start of the log on.

@@ -20,7 +20,8 @@ enum DiskJob {
     case write(ClientWrite)
     case apply(UInt64, [IncomingBatch])
     case persist(name: String, [UInt8])
-    case retain(threshold: UInt64)
+    /// Drop what is dead at that time.
+    case retain(now: UInt64, age: UInt64)
 }
 
 extension SimBox {
@@ -75,9 +76,9 @@ extension SimBox {
                 }
                 answers.append { self.step(.applied(token, heads: heads)) }
             case .persist(let name, let value): self.disk.kept[name] = value
-            case .retain(let threshold):
+            case .retain(let now, let age):
                 let id = self.id
-                let moved = self.disk.retain(from: threshold, self.world.truth) { $0.id.origin != id }
+                let moved = self.disk.retain(at: now, age: age, self.world.truth) { $0.id.origin != id }
                 if !moved.isEmpty { answers.append { self.step(.lowWater(moved)) } }
             }
         }
@@ -111,7 +112,7 @@ extension SimBox {
         let kind: TrueEntry.Kind
         switch write.content {
         case .message(let id): (stream, kind) = (.message, .message(id: id))
-        case .receipt(let client, let value): (stream, kind) = (.message, .receipt(client: client, value: value))
+        case .receipt(let client, let value): (stream, kind) = (.message, .receipt(client: client, value: max(value, self.disk.receipt(client))))
         case .row(let key): (stream, kind) = (.control, .row(key: key))
         case .newRow(let key): (stream, kind) = (.control, .newRow(key: key))
         case .member(let box, let member): (stream, kind) = (.control, .member(box, member))
@@ -166,9 +167,11 @@ extension SimBox {
         if let before = entry.log.entries.last, before.order.hlc >= entry.order.hlc {
             self.world.fail("C", "\(entry.text) is stamped no later than the entry before it")
         }
-        let now = self.world.trueMilliseconds
-        if entry.order.hlc.milliseconds > now + 60_000 {
-            self.world.fail("C", "\(entry.text) is stamped \(entry.order.hlc.milliseconds - now) ms into the future")
+        let (now, stamp) = (self.world.trueMilliseconds, entry.order.hlc.milliseconds)
+        if stamp < SimClock.earliestMilliseconds { self.world.fail("C", "\(entry.text) is stamped \(stamp), long before there was such a program") }
+        // A clock that says that it is right and is not takes along those that have none; nobody else.
+        if stamp > now + 60_000, self.clock.isSynced, !self.clock.isWrong, !self.wasWrong {
+            self.world.fail("C", "\(entry.text) is stamped \(stamp - now) ms into the future")
         }
     }
 

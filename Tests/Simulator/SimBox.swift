@@ -21,6 +21,8 @@ final class SimBox {
     var isGone = false
     var isDiskFull = false
     var isDiskSlow = false
+    /// It alters what it sends of others' entries.
+    var altersUntil: UInt64 = 0
     /// What the disk is at: see `SimBox+Disk`.
     var jobs: [DiskJob] = []
     var isCommitting = false
@@ -29,6 +31,8 @@ final class SimBox {
     var epochs: [Stream: TrueLog] = [:]
     var hybrid = HybridClock()
     var hasFailedApply = false
+    /// Its stamps may be ahead because its clock was once wrong.
+    var wasWrong = false
     private var engine: ReplicationEngine?
     private var deferred: [() -> Void] = []
     private var random: SimRandom
@@ -36,6 +40,7 @@ final class SimBox {
     /// How far this run's own entries were reported to be held by others.
     var replicatedUpTo: [LogEpoch: UInt64] = [:]
     private var tickAt: UInt64 = 0
+    private var plannedDeadline: UInt64?
     /// Removed boxes that the engine has been told of.
     private var toldCuts: [BoxID: [LogEpoch: UInt64]] = [:]
 
@@ -70,9 +75,10 @@ final class SimBox {
         self.hasFailedApply = false
         self.replicatedUpTo = [:]
         self.toldCuts = [:]
+        self.plannedDeadline = nil
         self.disk.startCounter += 1
         self.hybrid = HybridClock(last: HLC(rawValue: self.disk.stamp))
-        self.clock.start(at: self.world.now, last: self.hybrid.last)
+        self.clock.start(at: self.world.now, last: self.hybrid.last, trueMilliseconds: self.world.trueMilliseconds)
         self.world.note(0x31, "\(self.name) starts, run \(self.run)")
         var stored = EngineStored(startCounter: self.disk.startCounter, startNonce: self.random.next(), kept: self.disk.kept)
         for (index, log) in self.disk.logs.enumerated() where log.head > 0 {
@@ -85,7 +91,7 @@ final class SimBox {
         self.engine = ReplicationEngine(
             box: self.id, federation: self.world.federation,
             keys: BatchKeys(sign: { SimSignature.make(key, $0) }, verify: { key, bytes, signature in SimSignature.make(key, bytes) == signature }),
-            stored: stored, limits: self.world.profile.limits, mutations: self.world.options.engineMutations, random: { numbers.next() })
+            stored: stored, limits: self.limits, mutations: self.world.options.engineMutations, random: { numbers.next() })
         self.tellMembers()
         self.planTick()
         self.world.network.poke()
@@ -131,11 +137,29 @@ final class SimBox {
         }
     }
 
+    /// The version after this one speaks a version of the protocol that this one does not.
+    private var limits: EngineLimits {
+        var limits = self.world.profile.limits
+        if self.world.profile.has(.mixedVersions), self.disk.isNewVersion { limits.versions = 1...2 }
+        return limits
+    }
+
     private func planTick() {
-        self.after(self.world.isLiving ? 1_000 : 500) {
+        self.tickAt = self.world.now + 1_000
+        self.after(1_000) {
             self.step(.tick)
             self.planTick()
         }
+    }
+
+    /// The engine may want to be called before the next second is over.
+    private func planDeadline() {
+        guard let deadline = self.engine?.deadline, deadline != self.plannedDeadline else { return }
+        let now = self.clock.monotonic(self.world.now)
+        let wait = deadline > now ? deadline - now : 1
+        guard self.world.now + wait < self.tickAt else { return }
+        self.plannedDeadline = deadline
+        self.after(wait + 1) { if self.plannedDeadline == deadline { self.step(.tick) } }
     }
 
     // MARK: - The engine
@@ -158,8 +182,33 @@ final class SimBox {
         }
         self.world.figures.engineSteps += 1
         guard let effects = self.engine?.step(event, now: self.instant) else { return }
+        self.checkMemory()
         for effect in effects { self.perform(effect) }
+        self.planDeadline()
     }
+
+    /// A message that must change nothing: whose it is or what it says is not so.
+    func stepForged(_ message: LinkMessage, from box: BoxID, _ text: String) {
+        guard self.isUp, let effects = self.engine?.step(.received(message, from: box), now: self.instant) else { return }
+        for effect in effects {
+            switch effect {
+            case .apply, .replicated, .final: self.world.fail("P7", "\(self.name) believes \(text)")
+            default: self.perform(effect)
+            }
+        }
+    }
+
+    private func checkMemory() {
+        guard let held = self.engine?.heldBytes else { return }
+        let limits = self.world.profile.limits
+        // A range that was asked for is taken whole.
+        if held.beyondGaps > limits.gapBytesTotalMax || held.pending > limits.pendingBytesMax + LinkChannel.payloadBytesMax || held.pending < 0 {
+            self.world.fail("P6", "\(self.name) holds \(held.beyondGaps) bytes beyond gaps and \(held.pending) on their way to the disk")
+        }
+    }
+
+    /// Where a removal of that box would cut (FEDERATION.md §2.6).
+    func reach(of box: BoxID) -> [LogEpoch: UInt64] { self.engine?.reach(of: box) ?? [:] }
 
     private func perform(_ effect: EngineEffect) {
         switch effect {

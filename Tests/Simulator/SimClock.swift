@@ -9,11 +9,14 @@ struct SimClock {
     var wallOffset: Int64
     /// The kernel says that the wall clock is set by somebody who knows.
     var isSynced: Bool
+    /// It says so, and is wrong: somebody's source of time lies.
+    var isWrong = false
     private var bootedAt: UInt64
     private var bootBase: UInt64
-    private var lastStamp: UInt64 = 0
-    private var startedAt: UInt64 = 0
-    private var heardOffset: Int64?
+    private var discipline: ClockDiscipline
+
+    /// No time before is believed.
+    static let earliestMilliseconds = SimWorld.epochMilliseconds - 30 * 86_400_000
 
     init(drift: Int64, wallOffset: Int64, isSynced: Bool, bootedAt: UInt64, bootBase: UInt64) {
         self.drift = drift
@@ -21,6 +24,7 @@ struct SimClock {
         self.isSynced = isSynced
         self.bootedAt = bootedAt
         self.bootBase = bootBase
+        self.discipline = ClockDiscipline(lastStampMilliseconds: 0, earliestMilliseconds: Self.earliestMilliseconds, wall: 0, monotonic: bootBase)
     }
 
     mutating func boot(at now: UInt64, base: UInt64) {
@@ -28,10 +32,10 @@ struct SimClock {
         self.bootBase = base
     }
 
-    mutating func start(at now: UInt64, last: HLC) {
-        self.startedAt = self.monotonic(now)
-        self.lastStamp = last.milliseconds
-        self.heardOffset = nil
+    mutating func start(at now: UInt64, last: HLC, trueMilliseconds: UInt64) {
+        self.discipline = ClockDiscipline(
+            lastStampMilliseconds: last.milliseconds, earliestMilliseconds: Self.earliestMilliseconds, wall: self.wall(trueMilliseconds),
+            monotonic: self.monotonic(now))
     }
 
     func monotonic(_ now: UInt64) -> UInt64 {
@@ -39,18 +43,16 @@ struct SimClock {
         return self.bootBase + UInt64(max(0, elapsed + elapsed * self.drift / 1_000_000))
     }
 
-    func wall(_ trueMilliseconds: UInt64) -> UInt64 { UInt64(max(0, Int64(trueMilliseconds) + self.wallOffset)) }
+    private func wall(_ trueMilliseconds: UInt64) -> UInt64 { UInt64(max(0, Int64(trueMilliseconds) + self.wallOffset)) }
 
     mutating func heard(_ box: BoxID, physical: UInt64, isSynced: Bool, now: UInt64) {
-        guard isSynced else { return }
-        self.heardOffset = Int64(physical) - Int64(self.monotonic(now))
+        self.discipline.heard(box, physical: physical, isSynced: isSynced, monotonic: self.monotonic(now))
     }
 
-    /// Wall time if it is set, else what a peer that knows said, else the last stamp and what has passed since (FEDERATION.md §2.1).
+    /// The box's own rule (`ClockDiscipline`), or the bare wall clock.
     func physical(_ now: UInt64, trueMilliseconds: UInt64, believesWall: Bool) -> UInt64 {
-        if self.isSynced || believesWall { return self.wall(trueMilliseconds) }
-        let monotonic = self.monotonic(now)
-        if let offset = self.heardOffset { return UInt64(max(0, Int64(monotonic) + offset)) }
-        return self.lastStamp + (monotonic - self.startedAt)
+        let wall = self.wall(trueMilliseconds)
+        if believesWall { return wall }
+        return self.discipline.read(wall: wall, isKernelSynced: self.isSynced, monotonic: self.monotonic(now)).milliseconds
     }
 }

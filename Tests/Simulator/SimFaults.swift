@@ -126,28 +126,34 @@ final class SimFaults {
         }
     }
 
-    /// A clock that nobody has set: 1970, or years off either way.
+    /// A clock that nobody has set: 1970, years behind, or not far off. One that is years ahead is believed at a start (`ClockDiscipline`).
     private func strayOffset() -> Int64 {
         let year: Int64 = 365 * 86_400_000
-        return switch self.random.below(4) {
+        return switch self.random.below(3) {
         case 0: -Int64(SimWorld.epochMilliseconds)
         case 1: -year * Int64(self.random.between(1, 20))
-        case 2: year * Int64(self.random.between(1, 20))
-        default: Int64(self.random.between(-3_600_000, 3_600_000))
+        default: Int64(self.random.between(-3_600_000, 0))
         }
     }
 
     private func turnClock() {
         guard let box = self.someBox() else { return }
-        // Somebody always knows the time, and whoever says so does.
-        if box.instance != 0, self.random.chance(500) {
+        box.clock.isWrong = false
+        // Somebody always knows the time.
+        if box.instance != 0, self.random.chance(400) {
             box.clock.isSynced = false
             box.clock.wallOffset = self.strayOffset()
+        } else if box.instance == self.world.profile.boxes - 1, self.random.chance(300) {
+            // One is told a wrong time by a source it trusts.
+            box.clock.isSynced = true
+            box.clock.isWrong = true
+            box.wasWrong = true
+            box.clock.wallOffset = 7_200_000
         } else {
             box.clock.isSynced = true
             box.clock.wallOffset = Int64(self.random.between(-200, 200))
         }
-        self.world.note(0x55, "\(box.name) clock \(box.clock.isSynced ? "set" : "astray")")
+        self.world.note(0x55, "\(box.name) clock \(box.clock.isWrong ? "wrong" : box.clock.isSynced ? "set" : "astray")")
     }
 
     // MARK: - Disks
@@ -186,12 +192,10 @@ final class SimFaults {
     }
 
     private func retain(_ box: SimBox, _ age: UInt64) {
-        let physical = box.physical
-        guard physical > age else { return }
         // A box whose clock is behind keeps more than it must, never less.
-        let threshold = min(physical, self.world.trueMilliseconds) - age
-        self.world.retainedFrom = max(self.world.retainedFrom, threshold)
-        box.enqueue(.retain(threshold: threshold), within: 100)
+        let now = min(box.physical, self.world.trueMilliseconds)
+        self.world.retainedAt = max(self.world.retainedAt, now)
+        box.enqueue(.retain(now: now, age: age), within: 100)
     }
 
     // MARK: - Identities
@@ -239,12 +243,8 @@ final class SimFaults {
             let box = self.someBox({ $0.instance != 0 && !$0.isRemoved && $0.name.last != "'" })
         else { return }
         self.removalsLeft -= 1
-        // As far as the issuer has its logs.
-        var cut: [LogEpoch: UInt64] = [:]
-        for (index, log) in issuer.disk.logs.enumerated() where log.head > 0 {
-            let id = self.world.truth.logs[index].id
-            if id.origin == box.id { cut[id] = log.head }
-        }
+        // As far as anybody whom the issuer hears has its logs.
+        let cut = issuer.reach(of: box.id)
         let member = EngineMember(standing: .removed, logKey: box.logKey, cut: cut)
         issuer.enqueue(
             .write(

@@ -190,18 +190,29 @@ final class SimNetwork {
 
     // MARK: - Messages
 
-    /// `claimed`: whose the message says it is.
-    func send(_ from: SimBox, to id: BoxID, _ channel: LinkChannel, _ payload: [UInt8], claimed: BoxID? = nil) {
+    /// `claimed`: whose the message says it is. `forged`: what a box would have to believe; it must not.
+    func send(_ from: SimBox, to id: BoxID, _ channel: LinkChannel, _ payload: [UInt8], claimed: BoxID? = nil, forged: String? = nil) {
         self.world.figures.messagesSent += 1
         self.world.figures.bytesSent += payload.count
         for box in self.world.boxes where box.id == id {
             guard let link = self.link(from, box) else { continue }
             let side = link.side(of: from)
             guard link.isUp[side] else { continue }
+            var message = LinkMessage(origin: claimed ?? from.id, channel: channel, addressee: channel.isAddressed ? id : nil, payload: payload)
+            if let forged { return self.travel(link, side, link.session, message, isFirst: false, forged: forged) }
             link.unacknowledged[side] += payload.count
-            self.pass(link, side, LinkMessage(origin: claimed ?? from.id, channel: channel, addressee: channel.isAddressed ? id : nil, payload: payload))
+            self.checkWindow(link, side)
+            if from.altersUntil > self.world.now { SimMischief.alter(&message, &self.random) }
+            self.pass(link, side, message)
             return
         }
+    }
+
+    /// P6: what one link has under way stays within bounds, however long nothing gets through.
+    private func checkWindow(_ link: SimLink, _ side: Int) {
+        let bound = 3 * self.world.profile.limits.windowBytesMax + 4 * LinkChannel.payloadBytesMax
+        guard link.unacknowledged[side] > bound else { return }
+        self.world.fail("P6", "\(link.sides[side].name) has \(link.unacknowledged[side]) bytes under way to \(link.sides[1 - side].name)")
     }
 
     private func pass(_ link: SimLink, _ side: Int, _ message: LinkMessage) {
@@ -212,7 +223,7 @@ final class SimNetwork {
         if self.random.chance(self.doublePerMille) { self.travel(link, side, session, message, isFirst: false) }
     }
 
-    private func travel(_ link: SimLink, _ side: Int, _ session: Int, _ message: LinkMessage, isFirst: Bool) {
+    private func travel(_ link: SimLink, _ side: Int, _ session: Int, _ message: LinkMessage, isFirst: Bool, forged: String? = nil) {
         let range = self.world.profile.delay
         var arrival = self.world.now + self.random.time(range.lowerBound, range.upperBound)
         let isLate = self.random.chance(self.latePerMille)
@@ -223,7 +234,10 @@ final class SimNetwork {
             link.lastArrival[side] = arrival
         }
         let sent = self.world.now
-        self.world.after(arrival - sent) { self.arrive(link, side, session, message, sent, isFirst: isFirst, isLate: isLate) }
+        self.world.after(arrival - sent) {
+            if let forged { return self.arriveForged(link, side, session, message, forged) }
+            self.arrive(link, side, session, message, sent, isFirst: isFirst, isLate: isLate)
+        }
     }
 
     private func arrive(_ link: SimLink, _ side: Int, _ session: Int, _ message: LinkMessage, _ sent: UInt64, isFirst: Bool, isLate: Bool) {
@@ -237,6 +251,12 @@ final class SimNetwork {
             return
         }
         self.hand(link, side, session, message, to)
+    }
+
+    private func arriveForged(_ link: SimLink, _ side: Int, _ session: Int, _ message: LinkMessage, _ text: String) {
+        guard link.session == session, link.isUp[1 - side], !link.isDeaf[side], link.sides[1 - side].isUp else { return }
+        self.world.note(0x21, "\(link.sides[side].name)→\(link.sides[1 - side].name) forged: \(text)")
+        link.sides[1 - side].stepForged(message, from: link.sides[side].id, text)
     }
 
     private func hand(_ link: SimLink, _ side: Int, _ session: Int, _ message: LinkMessage, _ to: SimBox) {

@@ -30,8 +30,8 @@ final class SimWorld {
     /// Things happened after which a box may rightly find itself rolled back or doubled.
     var hadRestore = false
     var hadClone = false
-    /// The latest that retention has dropped anywhere.
-    var retainedFrom: UInt64 = 0
+    /// The latest time for which retention has run anywhere.
+    var retainedAt: UInt64 = 0
 
     /// Milliseconds since 1970 at the start of the run.
     static let epochMilliseconds: UInt64 = 1_790_000_000_000

@@ -52,13 +52,21 @@ final class TrueEntry {
     /// What stands for it in a batch when it is gone.
     lazy var hash: [UInt8] = BatchCodec.hash(self.bytes)
 
-    /// Control rows replace each other; messages do not.
-    var rowKey: Int? {
+    /// The entry as the rules of retention see one that is like it.
+    var retentionSubject: RetentionSubject {
+        let position = LogPosition(log: self.log.id, seq: self.seq)
+        let body: EntryBody?
         switch self.kind {
-        case .row(let key), .newRow(let key): key
-        case .message, .receipt, .member: nil
+        case .row(let key): body = .block(owner: UserID(Self.number(key)), target: UserID(Self.number(0)), isOn: true)
+        case .receipt(let client, _):
+            body = .receipt(conversation: ConversationID(Self.number(0)), user: UserID(Self.number(client)), received: nil, read: nil)
+        case .message, .newRow, .member: body = nil
         }
+        let key = body.flatMap { RetentionKey(of: $0, origin: self.log.id.origin) }
+        return RetentionSubject(position: position, hlc: self.order.hlc, key: key, isTombstone: false)
     }
+
+    private static func number(_ number: Int) -> Bytes16 { Bytes16(high: 0x5eed, low: UInt64(number)) }
 
     var text: String { "\(self.log.text)#\(self.seq)" }
 }

@@ -104,6 +104,9 @@ package struct ReplicationEngine: Sendable {
         return effects
     }
 
+    /// Bytes of others' entries in memory: beyond gaps, and on their way to the disk.
+    package var heldBytes: (beyondGaps: Int, pending: Int) { (self.gapBytes, self.pendingBytes) }
+
     /// How far this box has each epoch: its version vector.
     package var heads: [LogEpoch: UInt64] {
         var result: [LogEpoch: UInt64] = [:]
