@@ -165,7 +165,7 @@ let package = Package(
         tests(
             "FederationTests",
             [
-                "Federation", "CMosquitto", "Replication", "SkerryNode", "SkerryModel", "Store", "MQTTCodec", "Listeners", "TestKit",
+                "Federation", "Blobs", "CMosquitto", "Replication", "SkerryNode", "SkerryModel", "Store", "MQTTCodec", "Listeners", "Account", "TestKit",
                 nioCore, nioPosix, nioEmbedded, nioSSL, crypto, x509, swiftASN1, logging,
             ]),
         tests("BlobsTests", ["Blobs", "Replication", "SkerryNode", "SkerryModel", "TestKit", nioCore, crypto]),

@@ -1,4 +1,4 @@
-import Replication
+package import Replication
 
 /// Bounds of what goes between two boxes on `x` and `y`.
 package struct TopicLimits: Sendable, Hashable {

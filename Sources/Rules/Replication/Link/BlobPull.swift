@@ -175,8 +175,9 @@ package struct BlobPull: Sendable {
             guard let box = self.order.min(by: { (self.stalls[$0] ?? 0) < (self.stalls[$1] ?? 0) }), let byteCount = self.holders[box] else {
                 return self.isLonely(now, &effects)
             }
-            if (self.total.map { $0 != byteCount } ?? false) || self.received > byteCount {
-                // One of the two lengths is wrong. What is there may be of the wrong blob; the hash will tell of the next.
+            // One of two lengths is wrong and with it perhaps all there is; or it must be known who gave what.
+            let isOtherLength = (self.total.map { $0 != byteCount } ?? false) || self.received > byteCount
+            if isOtherLength || (self.isAlone && !self.givers.isSubset(of: [box])) {
                 if self.isWriting { return }
                 self.startOver(&effects)
             }
@@ -207,7 +208,7 @@ package struct BlobPull: Sendable {
         if !self.asked.isEmpty { return }
         let since = self.lonelySince ?? now
         self.lonelySince = since
-        let wasHeld = self.received > 0 || !self.bad.isEmpty || !self.stalls.isEmpty
+        let wasHeld = self.received > 0 || !self.stalls.isEmpty
         if !wasHeld || now >= since + self.limits.lonelyMilliseconds { self.fail(&effects) }
     }
 
@@ -280,7 +281,6 @@ package struct BlobPull: Sendable {
         self.stalls[box, default: 0] += 1
         self.active = nil
         if (self.stalls[box] ?? 0) >= self.limits.stallsMax { self.forget(box) }
-        if self.isAlone, self.received > 0, self.order.first != box || self.order.count > 1 { self.startOver(&effects) }
         self.goOn(now, &effects)
     }
 }
