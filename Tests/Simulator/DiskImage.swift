@@ -225,8 +225,12 @@ struct DiskImage {
         var moved: [LogEpoch: UInt64] = [:]
         for index in self.logs.indices where self.lower(index, isRelay(truth.logs[index])) { moved[truth.logs[index].id] = self.logs[index].lowWater }
         if isShown { self.showAgain(truth) }
+        // A receipt that points to a message of which nothing is left goes with it, whether or not all receipts before it came here.
+        for client in self.receipts.indices where Self.isOver(HLC(rawValue: self.receipts[client]), now, age) { self.receipts[client] = 0 }
         return moved
     }
+
+    private static func isOver(_ hlc: HLC, _ now: UInt64, _ age: UInt64) -> Bool { hlc.milliseconds <= now && now - hlc.milliseconds > age }
 
     /// Batches of which nothing is left go as a whole, from the start of the log on.
     private mutating func lower(_ index: Int, _ isRelay: Bool) -> Bool {

@@ -296,6 +296,7 @@ final class SimBox {
 
     private func checkFinal(_ id: LogEpoch) {
         guard let log = self.world.truth.log(id) else { return self.world.fail("P5", "\(self.name) closes a log that was never written") }
+        self.world.note(0x38, "\(self.name) says that \(log.text) is over")
         // Two boxes with one identity each think the other's log is over.
         guard !self.world.hadClone else { return }
         log.isFinal = true

@@ -15,6 +15,7 @@ final class SimClient {
     /// The highest position taken of each log.
     private var taken: [UInt64] = []
     private var isReading = false
+    /// The stamp of the latest message that was shown.
     private var readUpTo: UInt64 = 0
 
     private struct Send {
@@ -50,8 +51,7 @@ final class SimClient {
                 let isNew = profile.has(.mixedVersions) && self.box.disk.isNewVersion && self.random.chance(500)
                 self.submit(isNew ? .newRow(key: profile.rowKeys + key) : .row(key: key))
             } else if self.random.chance(150) {
-                self.readUpTo += 1
-                self.submit(.receipt(client: self.index, value: self.readUpTo))
+                if self.readUpTo > 0 { self.submit(.receipt(client: self.index, value: self.readUpTo)) }
             } else if self.sends.count < 3 {
                 self.world.messageCount += 1
                 let send = Send(id: self.world.messageCount, sentAt: self.world.now)
@@ -135,6 +135,7 @@ final class SimClient {
         }
         self.taken[entry.log.index] = entry.seq
         guard case .message(let id) = entry.kind else { return }
+        self.readUpTo = max(self.readUpTo, entry.order.hlc.rawValue)
         while self.shown.count <= id { self.shown.append(nil) }
         // The client drops what it knows; a smaller order moves it.
         if let before = self.shown[id] {

@@ -123,6 +123,7 @@ final class SimFaults {
         if self.world.profile.has(.clock) {
             box.clock.isSynced = self.random.chance(300)
             box.clock.wallOffset = box.clock.isSynced ? 0 : self.strayOffset()
+            self.mislead()
         }
     }
 
@@ -134,6 +135,12 @@ final class SimFaults {
         case 1: -year * Int64(self.random.between(1, 20))
         default: Int64(self.random.between(-3_600_000, 0))
         }
+    }
+
+    /// Boxes without a clock of their own follow one that says it is right, and cannot go back afterwards.
+    private func mislead() {
+        guard self.world.boxes.contains(where: \.wasWrong) else { return }
+        for box in self.world.boxes where !box.clock.isSynced { box.wasWrong = true }
     }
 
     private func turnClock() {
@@ -153,6 +160,7 @@ final class SimFaults {
             box.clock.isSynced = true
             box.clock.wallOffset = Int64(self.random.between(-200, 200))
         }
+        self.mislead()
         self.world.note(0x55, "\(box.name) clock \(box.clock.isWrong ? "wrong" : box.clock.isSynced ? "set" : "astray")")
     }
 

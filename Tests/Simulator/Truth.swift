@@ -62,7 +62,7 @@ final class TrueEntry {
             body = .receipt(conversation: ConversationID(Self.number(0)), user: UserID(Self.number(client)), received: nil, read: nil)
         case .message, .newRow, .member: body = nil
         }
-        let key = body.flatMap { RetentionKey(of: $0, origin: self.log.id.origin) }
+        let key = body.flatMap { RetentionKey(of: $0, in: self.log.id) }
         return RetentionSubject(position: position, hlc: self.order.hlc, key: key, isTombstone: false)
     }
 

@@ -114,7 +114,11 @@ extension ReplicationEngine {
         }
         self.out.append(.clockHeard(box, physical: hello.physicalMilliseconds, isSynced: hello.isClockSynced))
         self.note(hello.mark, place)
-        for (log, head) in hello.heads.sorted(by: { Self.isBefore($0.key, $1.key) }) { self.learn(place, log, head) }
+        for (log, head) in hello.heads.sorted(by: { Self.isBefore($0.key, $1.key) }) {
+            // A greeting names what its sender still writes to; a digest that says so may be late, or lost.
+            if log.origin == box { self.peers[place].open.insert(log) }
+            self.learn(place, log, head)
+        }
         self.peers[place].isHeard = true
         return true
     }

@@ -147,8 +147,9 @@ extension ReplicationEngine {
                 epoch.gapBytes -= size
             }
             self.gapBytes -= size
-            guard first.lastSeq > epoch.pending, self.pendingBytes + size <= self.limits.pendingBytesMax else { continue }
-            self.submit(IncomingBatch(batch: first, knownUpTo: epoch.pending))
+            // Its origin may have been removed since it was put aside.
+            guard first.lastSeq > epoch.pending, self.pendingBytes + size <= self.limits.pendingBytesMax, let batch = self.cutShort(first) else { continue }
+            self.submit(IncomingBatch(batch: batch, knownUpTo: epoch.pending))
         }
     }
 

@@ -24,7 +24,7 @@ package struct ReplicationEngine: Sendable {
     var places: [BoxID: Int] = [:]
 
     /// This run, and the last known one of every other member.
-    var mark: StartMark
+    package internal(set) var mark: StartMark
     var marks: [BoxID: StartMark] = [:]
     var runs: [BoxID: RunHistory] = [:]
     /// Members of which two are running; until they are removed.

@@ -31,7 +31,7 @@ package struct RetentionSubject: Sendable, Hashable {
 
     package init(_ entry: Entry, at position: LogPosition) {
         self.init(
-            position: position, hlc: entry.hlc, key: RetentionKey(of: entry.body, origin: position.log.origin),
+            position: position, hlc: entry.hlc, key: RetentionKey(of: entry.body, in: position.log),
             isTombstone: RetentionRules.isTombstone(entry.body))
     }
 
@@ -46,8 +46,8 @@ package struct RetentionKey: Sendable, Hashable {
     /// Nil: entries like this do not replace each other.
     ///
     /// A receipt says how far somebody has read as far as its origin knew, and the greatest of all counts, not the last: so a receipt replaces
-    /// those of the same origin only.
-    package init?(of body: EntryBody, origin: BoxID) {
+    /// those of the same epoch only. Between two epochs their origin may have been restored, and have known less in the later one.
+    package init?(of body: EntryBody, in log: LogEpoch) {
         guard let key = EntryCodec.compactionKey(of: body) else { return nil }
         switch body {
         case .user: self.kind = 1
@@ -63,7 +63,9 @@ package struct RetentionKey: Sendable, Hashable {
         case .message, .edit, .recall, .reaction, .unknown: return nil
         }
         self.bytes = key
-        if case .receipt = body { self.bytes += origin.bytes }
+        guard case .receipt = body else { return }
+        log.origin.append(to: &self.bytes)
+        self.bytes.appendBigEndian(log.epoch)
     }
 }
 
