@@ -1,0 +1,49 @@
+import Replication
+import SkerryModel
+import SkerryNode
+import Testing
+
+@testable import Federation
+
+@Suite("links between boxes", .serialized, .timeLimit(.minutes(2)))
+struct MeshTransportTests {
+    @Test("two boxes link, the lower dials, and messages go both ways in their order")
+    func twoBoxes() async throws {
+        let world = try await TestFederation(2)
+        let (low, high) = (world.boxes[0], world.boxes[1])
+        world.connect()
+        try await eventually("a link") { world.isConnected }
+        for number in 0..<200 {
+            low.send(.message, [UInt8(number)], to: high)
+            high.send(.message, [UInt8(number)], to: low)
+        }
+        try await eventually("all messages") { low.log.messages.count == 200 && high.log.messages.count == 200 }
+        #expect(low.log.messages.map { $0.payload[0] } == (0..<200).map { UInt8($0) })
+        #expect(high.log.messages.map { $0.payload[0] } == (0..<200).map { UInt8($0) })
+        #expect(high.log.messages.allSatisfy { $0.origin == low.box && $0.channel == .message && $0.addressee == nil })
+        try await eventually("all acknowledged") { low.log.acknowledgedBytes == 200 && high.log.acknowledgedBytes == 200 }
+        #expect(low.metrics.value(.connectionsAccepted) == 0)
+        #expect(high.metrics.value(.connectionsAccepted) == 1)
+        await world.stop()
+        #expect(!low.log.isUp(high.box) && !high.log.isUp(low.box))
+    }
+
+    @Test("every channel goes over a link, addressed ones too")
+    func channels() async throws {
+        let world = try await TestFederation(2)
+        let (low, high) = (world.boxes[0], world.boxes[1])
+        world.connect()
+        try await eventually("a link") { world.isConnected }
+        for channel in LinkChannel.allCases {
+            low.send(channel, Array(channel.rawValue.utf8), to: high)
+            high.send(channel, Array(channel.rawValue.utf8), to: low)
+        }
+        let all = Set(LinkChannel.allCases)
+        try await eventually("all channels") { Set(low.log.messages.map(\.channel)) == all && Set(high.log.messages.map(\.channel)) == all }
+        for message in high.log.messages {
+            #expect(message.payload == Array(message.channel.rawValue.utf8))
+            #expect(message.addressee == (message.channel.isAddressed ? high.box : nil))
+        }
+        await world.stop()
+    }
+}
