@@ -186,6 +186,8 @@ extension ReplicationEngine {
             }
             self.skip(log, upTo: min(upTo, self.cut(of: log)))
         case .batch(let batch):
+            // Its origin was removed meanwhile: nothing from here on counts.
+            guard batch.firstSeq <= self.cut(of: log) else { return .noRoom }
             guard batch.log == log, batch.firstSeq <= pending + 1 else {
                 self.alarm(.malformed(link: box, .response))
                 return .bad
