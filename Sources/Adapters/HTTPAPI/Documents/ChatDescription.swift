@@ -84,7 +84,9 @@ enum ChatDescription {
         Push(
             name: "receipt", summary: "Somebody received or read up to an order",
             body: .object([.required("conv"), .required("user"), .optional("recv"), .optional("read")])),
-        Push(name: "replicated", summary: "Another box holds the message too", body: .object([.required("mid")])),
+        Push(
+            name: "replicated", summary: "Other boxes hold these messages too; only to their sender",
+            body: .object([.required("conv"), .required("mids", .array(.text))])),
         Push(name: "typing", summary: "Somebody is typing", body: .object([.required("conv"), .required("user")])),
         Push(name: "presence", summary: "Somebody came or went", body: Self.presence),
         Push(name: "notice", summary: "Something for a person to read", body: .object([.required("code"), .required("text")])),

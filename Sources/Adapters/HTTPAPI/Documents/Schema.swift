@@ -110,7 +110,7 @@ extension Schema {
                     [
                         .required("conv"), .required("mid"), .required("order"), .required("ts", .time), .required("from"), .required("kind", .messageKinds),
                         .optional("cid"), .optional("replyTo"), .optional("edited", .object([.required("order"), .required("ts", .time)])),
-                        .optional("recalled", .boolean),
+                        .optional("recalled", .boolean), .optional("replicated", .boolean),
                         .optional("reactions", .array(.object([.required("emoji"), .required("users", .array(.text))]))),
                     ] + Self.body)
             ),

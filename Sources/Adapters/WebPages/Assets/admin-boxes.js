@@ -28,6 +28,7 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
   async function draw() {
     const [{ items }, federation, waiting] = await Promise.all([
       api('GET', '/admin/boxes'), optional(api('GET', '/admin/federation')), optional(api('GET', '/admin/federation/candidates'))]);
+    nameApart(items);
     latest = { ...federation, items, candidates: waiting?.items ?? [] };
     follow?.(latest);
     const { candidates } = latest;
@@ -55,6 +56,15 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
       federation?.federation ? h('div', { class: 'row spaced' }, federation.issuer ? button(t('boxRecovery'), { class: 'plain', 'data-focus': 'recovery', onclick: recovery }, icon('file'), t('boxRecovery'))
         : button(t('boxRestore'), { class: 'plain', 'data-focus': 'restore', onclick: restore }, icon('file'), t('boxRestore'))) : null,
     ];
+  }
+
+  /** Boxes that were never given a name of their own may all be called the same. */
+  function nameApart(items) {
+    const names = items.map((item) => item.name);
+    for (const item of items) {
+      if (!item.name) item.name = item.box;
+      else if (names.filter((name) => name === item.name).length > 1) item.name += ` · ${item.box.slice(0, 4)}`;
+    }
   }
 
   function unfold(key, isOpen) {
