@@ -1,7 +1,7 @@
 package import Logging
 package import NIOCore
 package import Replication
-package import SkerryModel
+import SkerryModel
 package import SkerryNode
 
 /// The box's part in its federation: drives the replication engine between the box's store, the links to other boxes and the features.
@@ -16,17 +16,25 @@ package actor FederationService {
     package nonisolated let replica: ReplicaStore
     nonisolated let features: [any FederationFeature]
     nonisolated let limits: EngineLimits
+    nonisolated let place: FederationPlace
     nonisolated let logger: Logger
     /// What `peers` and `federation` say, for callers on any thread.
-    nonisolated let view: FederationView
+    package nonisolated let view: FederationView
 
     var running: Running?
+    /// What was appended while the heads were being loaded.
+    var early: [CommittedRun] = []
+    /// Whether the CA's signature on a row holds.
+    var memberCheck: (@Sendable (MemberEntry) -> Bool)?
     /// How every peer stands, as the engine said last.
     var sync: [BoxID: PeerSync] = [:]
     var quarantine: QuarantineReason?
     var troubles = AlarmLog()
     private var asked: [UInt64: Asked] = [:]
     private var ticking: RepeatedTask?
+    /// When the engine wants to be woken next, and what will do it.
+    private var wakeAt: UInt64?
+    private var waking: Scheduled<Void>?
 
     /// What there is while the box belongs to a federation.
     struct Running {
@@ -48,7 +56,8 @@ package actor FederationService {
     static let askMilliseconds: UInt64 = 10_000
 
     package init(
-        node: Node, replica: ReplicaStore, features: [any FederationFeature], limits: EngineLimits = EngineLimits(), loop: any EventLoop, logger: Logger
+        node: Node, replica: ReplicaStore, features: [any FederationFeature], place: FederationPlace, limits: EngineLimits = EngineLimits(),
+        loop: any EventLoop, logger: Logger
     ) {
         self.loop = loop
         self.unownedExecutor = loop.executor.asUnownedSerialExecutor()
@@ -56,6 +65,7 @@ package actor FederationService {
         self.replica = replica
         self.features = features
         self.limits = limits
+        self.place = place
         self.logger = logger
         self.view = FederationView()
     }
@@ -75,42 +85,34 @@ package actor FederationService {
         }
     }
 
-    /// The box belongs to a federation from now on: loads its logs' heads, and keeps links to its members.
-    ///
-    /// - Parameter transport: makes the links; told where to send what it hears.
-    package func join(
-        _ federation: FederationID, keys: BatchKeys, transport: (@escaping @Sendable (TransportEvent) -> Void) throws -> any BridgeTransport
-    ) async throws {
-        guard self.running == nil else { return }
-        let stored = try await self.replica.load()
-        let random = self.node.random
-        let engine = ReplicationEngine(
-            box: self.node.box, federation: federation, keys: keys, stored: stored, limits: self.limits, random: { random.next() })
-        let links = try transport { [weak self] event in self?.enter { $0.hear(event) } }
-        self.running = Running(federation: federation, engine: engine, transport: links, members: [:])
-        self.view.federation = federation
-        self.replica.listen(self)
-        await self.reloadMembers()
-    }
-
     /// Ends every link.
     package func stop() async {
         self.ticking?.cancel()
+        for feature in self.features { feature.stop() }
+        self.waking?.cancel()
+        await self.leave()
+    }
+
+    /// The box belongs to no federation, until it is told of another one.
+    func leave() async {
         self.replica.listen(nil)
         for (_, asked) in self.asked { asked.answer.resume(returning: nil) }
         self.asked = [:]
         let transport = self.running?.transport
         self.running = nil
+        self.early = []
         self.view.federation = nil
+        for box in self.view.peers { for feature in self.features { feature.linkDown(box) } }
         self.view.peers = []
+        self.view.members = [:]
         await transport?.stop()
     }
 
     /// Who belongs to the federation, whoever said so.
     func reloadMembers() async {
         let members: [MemberEntry]
-        do {
-            members = try await self.replica.members()
+        do throws(SkerryError) {
+            members = try await self.members()
         } catch {
             self.logger.error("the member list cannot be read", metadata: ["error": "\(error.detail)"])
             return
@@ -119,6 +121,7 @@ package actor FederationService {
         let byBox = Dictionary(members.map { ($0.box, $0) }) { $0.version >= $1.version ? $0 : $1 }
         self.running?.members = byBox
         self.view.members = byBox
+        for feature in self.features { feature.members(byBox) }
         self.step(.members(byBox.mapValues { EngineMember(standing: $0.standing, logKey: $0.logKey, cut: $0.cut) }))
         self.keepLinks()
         for (box, member) in byBox where member.standing == .removed { self.running?.transport.close(box, reason: "This box was removed from the federation.") }
@@ -136,7 +139,7 @@ package actor FederationService {
 
     // MARK: - What comes in
 
-    private func hear(_ event: TransportEvent) {
+    func hear(_ event: TransportEvent) {
         switch event {
         case .up(let box):
             self.view.peers.insert(box)
@@ -159,8 +162,7 @@ package actor FederationService {
         case .acknowledged(let box, let bytes): self.step(.acknowledged(box, bytes: bytes))
         case .forged(let box, let claimed): self.note(.forgedOrigin(link: box, claimed: claimed ?? box))
         case .takenOver:
-            self.step(.linkDown(self.node.box))
-            self.note(.quarantined(self.node.box, .clone))
+            self.step(.identityTaken)
         }
     }
 
@@ -238,10 +240,29 @@ package actor FederationService {
     // MARK: - The engine
 
     func step(_ event: EngineEvent) {
-        guard self.running != nil else { return }
-        let now = EngineInstant(monotonic: self.node.clock.monotonic(), physical: self.node.clock.wall())
-        guard let effects = self.running?.engine.step(event, now: now) else { return }
+        let clock = self.node.clock
+        let now = EngineInstant(monotonic: clock.monotonic(), physical: clock.wall(), isSynced: clock.isSynced())
+        guard let effects = self.running?.engine.step(event, now: now) else {
+            if case .appended(let run) = event { self.early.append(run.withoutEntries) }
+            return
+        }
         for effect in effects { self.perform(effect) }
+        self.wakeInTime()
+    }
+
+    /// The engine's deadlines are finer than the tick.
+    private func wakeInTime() {
+        guard let deadline = self.running?.engine.deadline, deadline != self.wakeAt else { return }
+        self.waking?.cancel()
+        self.wakeAt = deadline
+        let now = self.node.clock.monotonic()
+        let wait = deadline > now ? min(deadline - now, 1_000) : 1
+        self.waking = self.loop.scheduleTask(in: .milliseconds(Int64(wait))) { [weak self] in
+            self?.assumeIsolated { service in
+                service.wakeAt = nil
+                service.step(.tick)
+            }
+        }
     }
 
     private func perform(_ effect: EngineEffect) {
@@ -257,12 +278,13 @@ package actor FederationService {
         case .final(let logs): self.replica.final(logs)
         case .peer(let box, let sync):
             self.sync[box] = sync
-            self.view.sync[box] = sync
+            self.view.note(sync, of: box, now: self.node.clock.monotonic())
         case .quarantined(let reason):
             self.quarantine = reason
             self.view.quarantine = reason
             if let reason { self.logger.warning("this box is in quarantine", metadata: ["reason": "\(reason.rawValue)"]) }
         case .alarm(let alarm): self.note(alarm)
+        case .clockHeard(let box, let physical, let isSynced): self.place.clockHeard(box, physical, isSynced)
         case .closeLink(let box, let reason):
             self.logger.notice("link refused", metadata: ["box": "\(self.name(of: box))", "reason": "\(reason)"])
             self.running?.transport.close(box, reason: reason)

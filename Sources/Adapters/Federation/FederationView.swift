@@ -10,6 +10,11 @@ package final class FederationView: Sendable {
         var members: [BoxID: MemberEntry] = [:]
         var sync: [BoxID: PeerSync] = [:]
         var quarantine: QuarantineReason?
+        var start = StartMark(counter: 0, nonce: 0)
+        /// Since when a peer lacks something, on the clock that never goes back.
+        var behindSince: [BoxID: UInt64] = [:]
+        /// Boxes by their key, those that are active.
+        var keys: [[UInt8]: BoxID] = [:]
         /// Where boxes were heard of lately, beside what the member list says.
         var endpoints: [BoxID: [String]] = [:]
     }
@@ -28,16 +33,40 @@ package final class FederationView: Sendable {
     }
     package internal(set) var members: [BoxID: MemberEntry] {
         get { self.state.withLock(\.members) }
-        set { self.state.withLock { $0.members = newValue } }
+        set {
+            let active = newValue.values.filter { $0.standing == .active }
+            self.state.withLock { state in
+                state.members = newValue
+                state.keys = Dictionary(active.map { ($0.publicKey, $0.box) }) { first, _ in first }
+            }
+        }
     }
-    package internal(set) var sync: [BoxID: PeerSync] {
-        get { self.state.withLock(\.sync) }
-        set { self.state.withLock { $0.sync = newValue } }
+    package var sync: [BoxID: PeerSync] { self.state.withLock(\.sync) }
+
+    func note(_ sync: PeerSync, of box: BoxID, now monotonic: UInt64) {
+        self.state.withLock { state in
+            state.sync[box] = sync
+            if sync.behind == 0 { state.behindSince[box] = nil } else if state.behindSince[box] == nil { state.behindSince[box] = monotonic }
+        }
+    }
+
+    /// For how long the peer has lacked something that is held here.
+    func backlogSeconds(of box: BoxID, now monotonic: UInt64) -> UInt64 {
+        self.state.withLock { state in state.behindSince[box].map { (monotonic - min(monotonic, $0)) / 1_000 } ?? 0 }
+    }
+
+    /// Of this run of the box, as other boxes are told; zero until it has joined.
+    package internal(set) var start: StartMark {
+        get { self.state.withLock(\.start) }
+        set { self.state.withLock { $0.start = newValue } }
     }
     package internal(set) var quarantine: QuarantineReason? {
         get { self.state.withLock(\.quarantine) }
         set { self.state.withLock { $0.quarantine = newValue } }
     }
+
+    /// The active member that holds this key.
+    package func member(publicKey: [UInt8]) -> BoxID? { self.state.withLock { $0.keys[publicKey] } }
 
     /// Addresses that `box` was heard from, newest first; true when they are news.
     func hint(_ box: BoxID, _ endpoints: [String]) -> Bool {

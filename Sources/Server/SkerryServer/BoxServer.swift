@@ -54,7 +54,15 @@ package enum BoxServer {
         }
 
         let parts = try await BoxParts(settings, store: store, group: group, logger: logger)
-        let listeners = try await BoxListeners.open(parts, settings, group, logger)
+        let federation = settings.federationPort.isEnabled ? try BoxFederation(parts, settings, logger) : nil
+        let listeners: BoxListeners
+        do {
+            listeners = try await BoxListeners.open(parts, settings, group, federation, logger)
+            try await federation?.start()
+        } catch {
+            await federation?.stop()
+            throw error
+        }
         parts.control.release(BoxParts.starting)
         for record in listeners.records {
             logger.info(
@@ -79,7 +87,7 @@ package enum BoxServer {
         logger.notice("ready", metadata: ["box": "\(parts.identity.box)", "version": "\(SkerryVersion.text)", "web": "\(links.bases.first ?? "-")"])
 
         var configuration = ServiceGroupConfiguration(
-            services: [control, listeners, ReloadOnSignal(signals: hangups, reloader: reloader)] as [any Service],
+            services: [control, listeners, ReloadOnSignal(signals: hangups, reloader: reloader)] as [any Service] + (federation.map { [$0] } ?? []),
             gracefulShutdownSignals: [.sigterm, .sigint], logger: ServerLog.quiet)
         configuration.maximumGracefulShutdownDuration = .seconds(15)
         try await ServiceGroup(configuration: configuration).run()
@@ -110,6 +118,7 @@ struct BoxParts: Sendable {
     let chat: ChatService
     let broker: MQTTBroker
     let control: NodeControl
+    let itself: BoxSelf
 
     init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup, logger: Logger) async throws {
         self.identity = try BoxIdentity.loadOrCreate(directory: settings.data)
@@ -127,6 +136,8 @@ struct BoxParts: Sendable {
         self.control = NodeControl(
             node: self.node, accounts: self.accounts, listeners: ListenerRegistry(), broker: self.broker, version: SkerryVersion.text,
             probe: .system(dataDirectory: settings.data))
+        self.itself = .measured(settings, node: self.node, control: self.control)
+        self.control.attach(self.itself)
         self.control.hold(Self.starting)
     }
 }

@@ -11,7 +11,8 @@ package final class LoadFeature: FederationFeature {
 
     /// What it says of this box beside what the node knows.
     package struct Own: Sendable {
-        package var start: StartMark
+        /// Of this run of the box, once it is known.
+        package var start: @Sendable () -> StartMark
         package var version: String
         package var box: BoxSelf
         /// Of the box's log, for others to compare with.
@@ -21,7 +22,7 @@ package final class LoadFeature: FederationFeature {
         package var quarantine: @Sendable () -> QuarantineReason?
 
         package init(
-            start: StartMark, version: String, box: BoxSelf, hlc: @escaping @Sendable () -> HLC = { HLC(rawValue: 0) },
+            start: @escaping @Sendable () -> StartMark, version: String, box: BoxSelf, hlc: @escaping @Sendable () -> HLC = { HLC(rawValue: 0) },
             behind: @escaping @Sendable () -> UInt64 = { 0 }, quarantine: @escaping @Sendable () -> QuarantineReason? = { nil }
         ) {
             self.start = start
@@ -139,13 +140,13 @@ package final class LoadFeature: FederationFeature {
     /// What the box's will says when its link breaks: for whoever makes links.
     package var will: BoxState { self.stateNow(.offline) }
 
-    private func stateNow(_ status: BoxState.Status) -> BoxState { BoxState(status, start: self.own.start, version: self.own.version) }
+    private func stateNow(_ status: BoxState.Status) -> BoxState { BoxState(status, start: self.own.start(), version: self.own.version) }
 
     package func heartbeat() -> Heartbeat {
         let now = self.node.clock.monotonic()
         let own = self.own
         var heartbeat = Heartbeat(
-            start: own.start, uptimeMilliseconds: now - min(now, self.started) + 1, physicalMilliseconds: self.node.clock.wall(), hlc: own.hlc(),
+            start: own.start(), uptimeMilliseconds: now - min(now, self.started) + 1, physicalMilliseconds: self.node.clock.wall(), hlc: own.hlc(),
             clock: own.box.clock(), load: own.box.meter.load())
         heartbeat.isDraining = self.node.moving.isDraining
         heartbeat.behind = own.behind()
@@ -168,13 +169,9 @@ package final class LoadFeature: FederationFeature {
     private func take(_ heartbeat: Heartbeat, from box: BoxID) {
         let (now, wall) = (self.node.clock.monotonic(), self.node.clock.wall())
         let isNews = self.state.withLock { state in
-            guard var status = state.boxes[box] else { return false }
-            let before = status.liveness.heard
+            // What is of an earlier run, or was overtaken by a later one, says nothing of now.
+            guard var status = state.boxes[box], status.liveness.accepts(heartbeat.start, uptime: heartbeat.uptimeMilliseconds) else { return false }
             status.liveness.hear(.heartbeat(heartbeat.start, uptime: heartbeat.uptimeMilliseconds), now: now)
-            // Of an earlier run, or overtaken by a later one.
-            guard status.liveness.heard != before || before == nil || status.heartbeat == nil || self.isLater(heartbeat, than: status.heartbeat) else {
-                return false
-            }
             status.heartbeat = heartbeat
             status.heard = now
             status.seenMilliseconds = wall
@@ -189,11 +186,6 @@ package final class LoadFeature: FederationFeature {
         guard isNews else { return }
         self.presence?.heard(box, hash: heartbeat.presenceHash)
         self.heard(box, heartbeat)
-    }
-
-    private func isLater(_ heartbeat: Heartbeat, than last: Heartbeat?) -> Bool {
-        guard let last, last.start == heartbeat.start else { return false }
-        return heartbeat.uptimeMilliseconds > last.uptimeMilliseconds
     }
 
     private func take(_ boxState: BoxState, from box: BoxID) {

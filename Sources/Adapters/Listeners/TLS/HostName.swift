@@ -14,3 +14,8 @@ func systemHostName() -> String? {
     let isName = !name.isEmpty && name.utf8.allSatisfy { HTTPText.isTokenByte($0) }
     return isName ? name : nil
 }
+
+/// The name of this machine.
+package enum HostName {
+    package static var current: String? { systemHostName() }
+}

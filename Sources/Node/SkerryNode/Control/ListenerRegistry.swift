@@ -2,7 +2,7 @@ import Synchronization
 
 /// A socket the box listens on.
 package struct ListenerRecord: Sendable, Hashable {
-    package enum Kind: String, Sendable { case http, mqtt }
+    package enum Kind: String, Sendable { case http, mqtt, federation }
 
     package var kind: Kind
     package var address: String

@@ -7,9 +7,15 @@ package struct NodeClock: Sendable {
     /// Milliseconds that never go back: for deadlines and rates.
     package let monotonic: @Sendable () -> UInt64
 
-    package init(wall: @escaping @Sendable () -> UInt64, monotonic: @escaping @Sendable () -> UInt64) {
+    /// Whether the kernel says that its clock is kept right: boxes without such a clock follow those that have one.
+    package let isSynced: @Sendable () -> Bool
+
+    package init(
+        wall: @escaping @Sendable () -> UInt64, monotonic: @escaping @Sendable () -> UInt64, isSynced: @escaping @Sendable () -> Bool = { false }
+    ) {
         self.wall = wall
         self.monotonic = monotonic
+        self.isSynced = isSynced
     }
 }
 

@@ -59,7 +59,7 @@ extension NodeClock {
             wall: {
                 let (now, passed) = (WallClock.milliseconds(), WallClock.monotonic())
                 return keeper.isSynced(at: passed) ? now : max(now, floor + (passed - start))
-            }, monotonic: { WallClock.monotonic() })
+            }, monotonic: { WallClock.monotonic() }, isSynced: { keeper.isSynced(at: WallClock.monotonic()) })
     }
 
     /// As `disciplined(after:)`, going on from what `store` holds.

@@ -1,0 +1,137 @@
+import Blobs
+import Federation
+import Listeners
+import Logging
+import NIOCore
+import NIOPosix
+import Replication
+import ServiceLifecycle
+import Settings
+import SkerryModel
+import SkerryNode
+import Synchronization
+
+/// The box's part in a federation, put together: the service and its loop, membership, features, and who takes links that come in.
+final class BoxFederation: Service {
+    let service: FederationService
+    let membership: MembershipService
+    let blobs: BlobChannel
+    private let doors: FederationDoors
+    private let group: MultiThreadedEventLoopGroup
+    private let logger: Logger
+
+    init(_ parts: BoxParts, _ settings: Settings, _ logger: Logger) throws {
+        let node = parts.node
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let membership = try MembershipService(
+            boxKey: parts.identity.key, directory: settings.data, software: SkerryVersion.text, metrics: node.metrics, logger: logger)
+        let doors = FederationDoors(settings.federation.addresses)
+        let boxKey = parts.identity.key
+        let presence = PresenceFeature(node: node, chat: parts.chat)
+        let facts = FederationFacts()
+        let load = LoadFeature(
+            node: node,
+            own: LoadFeature.Own(
+                start: { facts.start }, version: SkerryVersion.text, box: parts.itself, behind: { facts.behind }, quarantine: { facts.quarantine }),
+            presence: presence)
+        let place = FederationPlace(name: parts.itself.name) {
+            doors.endpoints
+        } transport: { identity, member, events in
+            let pairing = PairingPort(membership)
+            let configuration = MeshConfiguration(
+                box: identity.box, federation: identity.federation, credentials: identity.credentials(boxKey: boxKey), member: member,
+                will: { load.will.payload }, addPairingHandlers: { pairing.addHandlers(to: $0) }, metrics: node.metrics, logger: logger,
+                monotonic: node.clock.monotonic)
+            let transport = try MeshTransport(configuration, events: events)
+            doors.open(transport)
+            return transport
+        }
+        let topics = TopicsFeature(
+            broker: parts.broker, allowed: try Self.filters("federation.topics", settings.federation.topics),
+            denied: try Self.filters("federation.topics_kept", settings.federation.keptTopics))
+        let blobs = BlobChannel(
+            shelf: BlobCache(directory: "\(settings.data)/blobs", bytesMax: settings.federation.blobCacheBytes, metrics: node.metrics), metrics: node.metrics,
+            loop: group.next())
+        var limits = EngineLimits()
+        limits.copiesWanted = settings.federation.copies
+        let service = FederationService(
+            node: node, replica: ReplicaStore(node: node), features: [load, presence, topics, blobs], place: place, limits: limits, loop: group.next(),
+            logger: logger)
+        facts.watch(service.view)
+        (self.service, self.membership, self.blobs, self.doors, self.group, self.logger) = (service, membership, blobs, doors, group, logger)
+        parts.control.attach(FederationFront(service: service, membership: membership, load: load))
+    }
+
+    private static func filters(_ key: String, _ texts: [String]) throws(ServerError) -> [TopicFilter] {
+        var filters: [TopicFilter] = []
+        for text in texts {
+            do {
+                filters.append(try TopicFilter(text))
+            } catch {
+                throw ServerError("\(key): \(text) is not a topic filter: \(error)")
+            }
+        }
+        return filters
+    }
+
+    /// Who takes what comes to the federation listener; nil while the box is of no federation.
+    var acceptor: (any BoxLinkAcceptor)? { self.doors.acceptor }
+
+    /// Where the federation listener is, once it is open.
+    func listens(on address: String, port: Int) { self.doors.listens(on: address, port: port) }
+
+    /// Begins, once the listeners are open: what the box belongs to, it belongs to when this returns.
+    func start() async throws {
+        await self.service.start()
+        try await self.membership.start(self.service)
+    }
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await self.stop()
+    }
+
+    func stop() async {
+        await self.membership.stop()
+        await self.service.stop()
+        try? await self.group.shutdownGracefully()
+    }
+}
+
+/// What the load feature says of the box, which the service comes to know.
+private final class FederationFacts: Sendable {
+    private let view = Mutex<FederationView?>(nil)
+
+    func watch(_ view: FederationView) { self.view.withLock { $0 = view } }
+    var start: StartMark { self.view.withLock { $0?.start } ?? StartMark(counter: 0, nonce: 0) }
+    var quarantine: QuarantineReason? { self.view.withLock { $0?.quarantine } }
+    var behind: UInt64 { self.view.withLock { $0?.sync.values.map(\.ahead).max() } ?? 0 }
+}
+
+/// Where other boxes come in.
+private final class FederationDoors: Sendable {
+    private struct State {
+        var acceptor: (any BoxLinkAcceptor)?
+        var place: (address: String, port: Int)?
+    }
+
+    private let written: [String]
+    private let state = Mutex(State())
+
+    /// - Parameter written: what the settings say; a port that is not written is the listener's.
+    init(_ written: [String]) { self.written = written }
+
+    var acceptor: (any BoxLinkAcceptor)? { self.state.withLock(\.acceptor) }
+    func open(_ acceptor: any BoxLinkAcceptor) { self.state.withLock { $0.acceptor = acceptor } }
+    func listens(on address: String, port: Int) { self.state.withLock { $0.place = (address, port) } }
+
+    var endpoints: [String] {
+        guard let place = self.state.withLock({ $0.place }) else { return [] }
+        func text(_ address: String) -> String { address.contains(":") ? "[\(address)]:\(place.port)" : "\(address):\(place.port)" }
+        if !self.written.isEmpty {
+            return self.written.map { $0.contains("]:") || ($0.contains(".") && $0.contains(":")) ? $0 : text($0) }
+        }
+        let hosts = LocalAddress.hosts(of: place.address)
+        return hosts.isEmpty ? [text("127.0.0.1")] : hosts.map(text)
+    }
+}
