@@ -34,7 +34,7 @@ final class BoxFederation: Service {
             own: LoadFeature.Own(
                 start: { facts.start }, version: SkerryVersion.text, box: parts.itself, behind: { facts.behind }, quarantine: { facts.quarantine }),
             presence: presence)
-        let place = FederationPlace(name: parts.itself.name) {
+        var place = FederationPlace(name: parts.itself.name) {
             doors.endpoints
         } transport: { identity, member, events in
             let pairing = PairingPort(membership)
@@ -46,6 +46,7 @@ final class BoxFederation: Service {
             doors.open(transport)
             return transport
         }
+        place.clockHeard = { [clock = parts.clock] box, physical, isSynced in clock.heard(box, physical: physical, isSynced: isSynced) }
         let topics = TopicsFeature(
             broker: parts.broker, allowed: try Self.filters("federation.topics", settings.federation.topics),
             denied: try Self.filters("federation.topics_kept", settings.federation.keptTopics))

@@ -112,6 +112,7 @@ struct BoxParts: Sendable {
     static let starting = "The box is starting."
 
     let identity: BoxIdentity
+    let clock: DisciplinedClock
     let node: Node
     let refusals: RefusalLog
     let accounts: AccountService
@@ -123,8 +124,9 @@ struct BoxParts: Sendable {
     init(_ settings: Settings, store: any Store, group: MultiThreadedEventLoopGroup, logger: Logger) async throws {
         self.identity = try BoxIdentity.loadOrCreate(directory: settings.data)
         let loops = Array(group.makeIterator())
+        self.clock = try await DisciplinedClock(by: store)
         self.node = Node(
-            box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: try await .disciplined(by: store), random: .system)
+            box: self.identity.box, loops: loops, store: store, limits: settings.limits, clock: self.clock.node, random: .system)
         self.refusals = RefusalLog(logger: logger, clock: self.node.clock)
         self.accounts = AccountService(
             node: self.node, offersScram: settings.broker.offersScram, refusals: self.refusals)

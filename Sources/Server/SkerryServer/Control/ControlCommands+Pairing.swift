@@ -103,7 +103,8 @@ extension ControlCommands {
 
     private static func candidate(_ text: String?, _ pairing: any PairingControl) async throws(SkerryError) -> BoxID {
         let text = try Self.given(text, "box")
-        return try Self.one(text, await pairing.candidates().map { (box: $0.box, name: $0.name) }, "No such box is waiting; `skerry pair list` shows which are.")
+        return try Self.one(
+            text, await pairing.candidates().map { (box: $0.box, name: $0.name) }, "No such box is waiting; `skerry pair list` shows which are.")
     }
 
     private static func member(_ text: String?, _ federation: any FederationControl) async throws(SkerryError) -> BoxID {

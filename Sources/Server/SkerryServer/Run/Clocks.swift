@@ -1,4 +1,5 @@
 import CLinux
+import Replication
 import SkerryModel
 package import SkerryNode
 package import Store
@@ -46,24 +47,52 @@ private final class ClockKeeper: Sendable {
     }
 }
 
-extension NodeClock {
-    /// The time of a box that may have no clock of its own (FEDERATION.md §2.1).
-    ///
-    /// Where the kernel says that its clock is kept right, that is the time. Else a clock that was never set may say 1970: then time goes on from
-    /// `last`, the latest stamp this box has written, or from the making of this version, by as much as has passed since the start. So no
-    /// stamp, token or link is ever made in a past from which the first synchronisation would let it expire.
-    package static func disciplined(after last: UInt64) -> NodeClock {
-        let (floor, start) = (max(last, SkerryVersion.earliestMilliseconds), WallClock.monotonic())
-        let keeper = ClockKeeper()
-        return NodeClock(
-            wall: {
-                let (now, passed) = (WallClock.milliseconds(), WallClock.monotonic())
-                return keeper.isSynced(at: passed) ? now : max(now, floor + (passed - start))
-            }, monotonic: { WallClock.monotonic() }, isSynced: { keeper.isSynced(at: WallClock.monotonic()) })
+/// The time of a box that may have no clock of its own (FEDERATION.md §2.1): `ClockDiscipline`, fed with the system's clock and with what other boxes say.
+///
+/// So no stamp, token or link is ever made in a past from which the first synchronisation would let it expire.
+package final class DisciplinedClock: Sendable {
+    private let keeper = ClockKeeper()
+    private let discipline: Mutex<ClockDiscipline>
+
+    /// - Parameter last: the latest stamp this box has written.
+    package init(after last: UInt64) {
+        self.discipline = Mutex(
+            ClockDiscipline(
+                lastStampMilliseconds: last, earliestMilliseconds: SkerryVersion.earliestMilliseconds, wall: WallClock.milliseconds(),
+                monotonic: WallClock.monotonic()))
     }
 
+    /// Another box said what time it is.
+    func heard(_ box: BoxID, physical: UInt64, isSynced: Bool) {
+        let monotonic = WallClock.monotonic()
+        self.discipline.withLock { $0.heard(box, physical: physical, isSynced: isSynced, monotonic: monotonic) }
+    }
+
+    private func milliseconds() -> UInt64 {
+        let (wall, monotonic) = (WallClock.milliseconds(), WallClock.monotonic())
+        let isSynced = self.keeper.isSynced(at: monotonic)
+        let reading = self.discipline.withLock { $0.read(wall: wall, isKernelSynced: isSynced, monotonic: monotonic) }
+        // Somebody may have set the clock by hand since the start; nobody vouches for it, but nobody knows better either.
+        guard reading.source == .elapsed, wall <= ClockDiscipline.latestMilliseconds else { return reading.milliseconds }
+        return max(wall, reading.milliseconds)
+    }
+
+    package var node: NodeClock {
+        NodeClock(
+            wall: { self.milliseconds() }, monotonic: { WallClock.monotonic() }, isSynced: { self.keeper.isSynced(at: WallClock.monotonic()) })
+    }
+}
+
+extension NodeClock {
+    /// The disciplined time of a box that hears of no other.
+    package static func disciplined(after last: UInt64) -> NodeClock { DisciplinedClock(after: last).node }
+
     /// As `disciplined(after:)`, going on from what `store` holds.
-    package static func disciplined(by store: any Store) async throws -> NodeClock {
-        .disciplined(after: try await store.read { store in try LogWriter.lastStamp(store).milliseconds })
+    package static func disciplined(by store: any Store) async throws -> NodeClock { try await DisciplinedClock(by: store).node }
+}
+
+extension DisciplinedClock {
+    convenience init(by store: any Store) async throws {
+        self.init(after: try await store.read { store in try LogWriter.lastStamp(store).milliseconds })
     }
 }
