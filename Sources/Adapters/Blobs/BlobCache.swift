@@ -82,9 +82,10 @@ package final class BlobCache: BlobShelf {
         do {
             return try BlobFile(reading: path).read(from: offset, byteCount: min(byteCount, BlobFile.blockBytes))
         } catch {
-            // Forgotten between the two.
-            if error.isAbsent { return nil }
-            throw error.refusal
+            guard error.isAbsent else { throw error.refusal }
+            // Forgotten between the two, or somebody took it away.
+            try self.locked { state in self.drop(hash, &state) }
+            return nil
         }
     }
 

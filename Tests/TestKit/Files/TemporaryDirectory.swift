@@ -65,6 +65,8 @@ package enum TestFile {
         return fwrite(bytes, 1, bytes.count, file) == bytes.count
     }
 
+    package static func remove(_ path: String) -> Bool { unlink(path) == 0 }
+
     /// A path beside the source file that asks: `TestFile.beside(#filePath, "Golden/x.hex")`.
     package static func beside(_ sourceFile: String, _ name: String) -> String {
         guard let slash = sourceFile.lastIndex(of: "/") else { return name }

@@ -219,7 +219,7 @@ package struct BlobPull: Sendable {
             error = SkerryError(.tooLarge, "The file is larger than the \(self.limits.bytesMax >> 20) MiB that one box fetches from another.")
         } else if !self.bad.isEmpty && self.holders.isEmpty {
             error = SkerryError(.unavailable, "The boxes that say they have this file gave something else. Look at their disks.")
-        } else if self.received > 0 || !self.holders.isEmpty {
+        } else if self.received > 0 || !self.holders.isEmpty || !self.stalls.isEmpty {
             error = SkerryError(.unavailable, "The box that has this file cannot be reached at present; try again later.", retryAfterSeconds: 30)
         } else {
             error = SkerryError(.notFound, "No box that can be reached has this file.")
@@ -268,7 +268,7 @@ package struct BlobPull: Sendable {
         let givers = self.givers
         // Thrown away by whoever found out.
         (self.written, self.received, self.wanted, self.pieces) = (0, 0, 0, [])
-        (self.givers, self.total) = ([], nil)
+        (self.givers, self.total, self.active) = ([], nil, nil)
         if givers.count == 1, case .some(.some(let box)) = givers.first { self.distrust(box, &effects) } else { self.isAlone = true }
         guard self.wrong < self.limits.wrongMax else { return self.fail(&effects) }
         self.goOn(now, &effects)
