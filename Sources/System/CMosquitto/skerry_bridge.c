@@ -34,7 +34,7 @@ struct skerry_link {
     size_t peer_bytes;
     // The handshake whose reads are being counted.
     SSL *watched;
-    int is_connected, is_paused;
+    int is_through, is_connected, is_paused;
     size_t wire_bytes_max, wire_bytes, turn_bytes;
     // Why it ended: what was found first is the cause.
     char trouble[TROUBLE_BYTES];
@@ -60,17 +60,14 @@ const char *skerry_mosquitto_version(void) {
 }
 
 // Letters that may stand in a log; what a peer says is cut short.
-static void copy_text(char *to, size_t to_bytes, const char *from, size_t from_bytes) {
+static void copy_text(char *to, size_t to_bytes, const char *from) {
     size_t length = 0;
-    while (length + 1 < to_bytes && length < from_bytes && from[length]) {
-        unsigned char letter = (unsigned char)from[length];
-        to[length++] = letter < 32 || letter > 126 ? '?' : (char)letter;
-    }
+    for (; length + 1 < to_bytes && from[length]; length++) to[length] = from[length] < 32 || from[length] > 126 ? '?' : from[length];
     to[length] = 0;
 }
 
 static void note(skerry_link *link, const char *text) {
-    if (link && !link->trouble[0]) copy_text(link->trouble, sizeof link->trouble, text, strlen(text));
+    if (link && !link->trouble[0]) copy_text(link->trouble, sizeof link->trouble, text);
 }
 
 static void begin(skerry_link *link) {
@@ -154,7 +151,7 @@ skerry_tls *skerry_tls_new(const char *chain, const char *key, const char *autho
     }
     ERR_clear_error();
     if (wrong) {
-        copy_text(error, error_bytes, wrong, strlen(wrong));
+        copy_text(error, error_bytes, wrong);
         SSL_CTX_free(context);
         free(tls);
         return NULL;
@@ -215,21 +212,13 @@ static void whole(skerry_link *link, size_t bytes) {
     link->wire_bytes = link->wire_bytes > done ? link->wire_bytes - done : 0;
 }
 
-static void read_reason(const mosquitto_property *properties, char *text, size_t bytes) {
-    char *reason = NULL;
-    text[0] = 0;
-    if (properties && mosquitto_property_read_string(properties, MQTT_PROP_REASON_STRING, &reason, false) && reason) {
-        copy_text(text, bytes, reason, strlen(reason));
-    }
-    free(reason);
-}
-
 static void on_connack(struct mosquitto *client, void *context, int reason, int flags, const mosquitto_property *properties) {
     (void)client, (void)flags;
     skerry_link *link = context;
-    char text[TROUBLE_BYTES];
+    char text[TROUBLE_BYTES] = "", *given = NULL;
     whole(link, 0);
-    read_reason(properties, text, sizeof text);
+    if (properties && mosquitto_property_read_string(properties, MQTT_PROP_REASON_STRING, &given, false) && given) copy_text(text, sizeof text, given);
+    free(given);
     if (reason == 0) link->is_connected = 1;
     link->calls.connack(link->owner, reason, text);
 }
@@ -256,15 +245,14 @@ static void on_published(struct mosquitto *client, void *context, int id, int re
     link->calls.published(link->owner, id, reason);
 }
 
+// The library throws the peer's explanation away.
 static void on_disconnected(struct mosquitto *client, void *context, int reason, const mosquitto_property *properties) {
-    (void)client;
+    (void)client, (void)properties;
     skerry_link *link = context;
-    char text[TROUBLE_BYTES];
     // Smaller numbers are the library's own errors, which the call that found them returns.
     if (reason < 0x80) return;
-    read_reason(properties, text, sizeof text);
-    note(link, text[0] ? text : mosquitto_reason_string(reason));
-    link->calls.disconnected(link->owner, reason, text);
+    note(link, mosquitto_reason_string(reason));
+    link->calls.disconnected(link->owner, reason);
 }
 
 static void on_log(struct mosquitto *client, void *context, int level, const char *text) {
@@ -328,8 +316,8 @@ int skerry_link_dial(skerry_link *link, const char *address, int port, int keep_
     return finish(link, result);
 }
 
-// Whether the socket is through to the other side.
-static int is_dialed(skerry_link *link, int *error) {
+// Whether the socket is through to the other side, and if not, whether it never will be.
+static int is_through(skerry_link *link, int *error) {
     socklen_t bytes = sizeof *error;
     struct sockaddr_storage address;
     socklen_t address_bytes = sizeof address;
@@ -341,7 +329,7 @@ static int is_dialed(skerry_link *link, int *error) {
 
 int skerry_link_run(skerry_link *link, int is_readable, int is_writable) {
     int result = MOSQ_ERR_SUCCESS, error = 0;
-    if (!link->is_connected && skerry_link_stage(link) == SKERRY_LINK_DIALING && !is_dialed(link, &error)) {
+    if (!link->is_through && !(link->is_through = is_through(link, &error))) {
         if (error) note(link, strerror(error));
         return error != 0;
     }
@@ -396,8 +384,8 @@ int skerry_link_has_more(skerry_link *link) {
 
 int skerry_link_stage(skerry_link *link) {
     SSL *ssl = mosquitto_ssl_get(link->client);
-    if (!ssl || SSL_get_state(ssl) == TLS_ST_BEFORE) return SKERRY_LINK_DIALING;
-    return SSL_is_init_finished(ssl) ? SKERRY_LINK_SECURE : SKERRY_LINK_SHAKING_HANDS;
+    if (!link->is_through) return SKERRY_LINK_DIALING;
+    return ssl && SSL_is_init_finished(ssl) ? SKERRY_LINK_SECURE : SKERRY_LINK_SHAKING_HANDS;
 }
 
 void skerry_link_pause(skerry_link *link, int is_paused) { link->is_paused = is_paused; }

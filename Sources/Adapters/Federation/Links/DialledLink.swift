@@ -91,6 +91,8 @@ final class DialledLink: MosquittoClientOwner {
         // What is not read cannot say that the peer has gone.
         if self.isPaused, isBroken { return self.step(.ended("the connection was closed"), now) }
         self.settle(client.run(isReadable: (read || isBroken) && !self.isPaused, isWritable: write || isBroken), client, now)
+        // The library may have been told why before we could ask.
+        if isBroken, self.client === client, self.supervisor.state == .dialing { self.step(.ended("nobody answers there"), now) }
     }
 
     func secondPassed(now: UInt64) {

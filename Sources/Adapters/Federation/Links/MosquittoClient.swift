@@ -55,7 +55,7 @@ final class MosquittoClient {
                     topic: String(cString: topic), Array(UnsafeBufferPointer(start: payload, count: payload == nil ? 0 : count)))
             },
             published: { box, packetID, reason in MosquittoClient.owner(box)?.published(packetID: packetID, reason: reason) },
-            disconnected: { box, reason, _ in MosquittoClient.owner(box)?.disconnected(UInt8(truncatingIfNeeded: reason)) })
+            disconnected: { box, reason in MosquittoClient.owner(box)?.disconnected(UInt8(truncatingIfNeeded: reason)) })
         let box = OwnerBox(owner)
         let pointer = skerry_link_new(
             tls.pointer, id, peer, peer.count, limits.packetBytesMax, Int32(limits.windowMessagesMax), &calls, Unmanaged.passUnretained(box).toOpaque())

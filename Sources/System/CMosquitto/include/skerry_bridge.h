@@ -20,8 +20,8 @@ typedef struct {
     void (*message)(void *owner, const char *topic, const uint8_t *payload, size_t bytes);
     // A PUBLISH is through: written (QoS 0) or acknowledged with a reason code (QoS 1).
     void (*published)(void *owner, int packet_id, int reason);
-    // DISCONNECT of the peer: a reason code of MQTT 5 with its explanation.
-    void (*disconnected)(void *owner, int reason, const char *text);
+    // DISCONNECT of the peer: a reason code of MQTT 5.
+    void (*disconnected)(void *owner, int reason);
 } skerry_link_calls;
 
 enum { SKERRY_LINK_DIALING = 0, SKERRY_LINK_SHAKING_HANDS = 1, SKERRY_LINK_SECURE = 2 };
