@@ -43,7 +43,8 @@ class Chat:
         options.setdefault("subprotocols", [SUBPROTOCOL])
         options.setdefault("compression", None)
         # `ping_interval`: the chat has its own heartbeat. `max_size`: a page of sync is larger than what a client may send.
-        self.socket = connect(url, open_timeout=20, close_timeout=5, ping_interval=None, proxy=None, max_size=16 << 20, max_queue=None, legacy=True, **options)
+        options.setdefault("open_timeout", 20)
+        self.socket = connect(url, close_timeout=5, ping_interval=None, proxy=None, max_size=16 << 20, max_queue=None, legacy=True, **options)
         self.greeting: dict = {}
         self.pushes: list[dict] = []
         self.cursor: str | None = None
