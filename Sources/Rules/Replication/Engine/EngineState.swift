@@ -55,8 +55,10 @@ struct Avoidance: Sendable {
 struct PeerState: Sendable {
     let box: BoxID
     var isLinked = false
-    /// A greeting of the peer with a common version has come on this link; it has answered ours; its whole digest has come.
+    /// A greeting of the peer with a common version has come on this link, asked or answered; one that asks; it has answered ours; its whole
+    /// digest has come.
     var isHeard = false
+    var isGreeted = false
     var isAnswered = false
     var isDigested = false
     var isLagging = false
@@ -68,11 +70,13 @@ struct PeerState: Sendable {
     /// What the peer holds, as it said on this link, and what is gone there.
     var heads: [LogEpoch: UInt64] = [:]
     var lowWater: [LogEpoch: UInt64] = [:]
-    /// Epochs of its own that it still writes to; known for these logs.
-    var open: Set<LogEpoch> = []
-    var openKnown: Set<Stream> = []
+    /// Epochs of its own that it said it does not write to any more. That is for ever; that nothing was said proves nothing, since what opens
+    /// an epoch may be late or lost.
+    var closed: Set<LogEpoch> = []
     /// Sums of the peer that are accounted for in `heads`.
     var settled: [LogGroup: EpochSum] = [:]
+    /// Sums of the peer whose epochs it has listed.
+    var listed: [LogGroup: EpochSum] = [:]
     var listWanted: [LogGroup: EpochSum] = [:]
     var listFrom: [LogGroup: UInt64] = [:]
     /// Epochs of which it has more than this box.

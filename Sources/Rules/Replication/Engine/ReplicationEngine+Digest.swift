@@ -84,21 +84,18 @@ extension ReplicationEngine {
         for part in digest.groups { self.take(part, place) }
         guard !digest.isPartial else { return }
         self.peers[place].isDigested = true
-        for stream in Stream.allCases { self.peers[place].openKnown.insert(stream) }
         self.needsFinal = true
         self.greeted(place)
     }
 
     private mutating func take(_ part: DigestGroup, _ place: Int) {
         let group = part.group
-        if group.origin == self.peers[place].box {
-            self.peers[place].open = self.peers[place].open.filter { $0.stream != group.stream }
-            self.peers[place].openKnown.insert(group.stream)
-        }
+        let isOwn = group.origin == self.peers[place].box
         for epoch in part.listed {
             let log = LogEpoch(origin: group.origin, stream: group.stream, epoch: epoch.epoch)
-            if epoch.isOpen, group.origin == self.peers[place].box { self.peers[place].open.insert(log) }
             self.learn(place, log, epoch.head, lowWater: epoch.lowWater)
+            // Of no more epochs than it is remembered to hold.
+            if isOwn, !epoch.isOpen, self.peers[place].heads[log] != nil { self.peers[place].closed.insert(log) }
         }
         guard part.rest.count > 0, self.members[group.origin] != nil, self.peers[place].settled[group] != part.rest,
             !self.mutations.contains(.ignoreRest)
@@ -110,6 +107,7 @@ extension ReplicationEngine {
             if let epoch = state.epochs[number], epoch.shown > 0 { mine.remove(number, epoch.shown) }
         }
         guard mine == part.rest else {
+            guard self.peers[place].listed[group] != part.rest else { return }
             self.peers[place].listWanted[group] = part.rest
             self.peers[place].listFrom[group] = 0
             self.needsPull = true
@@ -119,7 +117,10 @@ extension ReplicationEngine {
         self.peers[place].listWanted[group] = nil
         for number in state.epochs.keys.filter({ !spelled.contains($0) }).sorted() {
             guard let epoch = state.epochs[number], epoch.shown > 0 else { continue }
-            self.learn(place, LogEpoch(origin: group.origin, stream: group.stream, epoch: number), epoch.shown)
+            let log = LogEpoch(origin: group.origin, stream: group.stream, epoch: number)
+            // What it still writes to is always spelled out.
+            if isOwn { self.peers[place].closed.insert(log) }
+            self.learn(place, log, epoch.shown)
         }
     }
 
@@ -137,10 +138,10 @@ extension ReplicationEngine {
             places.append(place)
         }
         var over: [LogEpoch] = []
-        for (group, state) in self.groups where self.isClosable(group) {
+        for (group, state) in self.groups {
             for (number, epoch) in state.epochs where !epoch.isFinal && !epoch.isCurrent && epoch.shown > 0 && epoch.pending == epoch.head {
                 let log = LogEpoch(origin: group.origin, stream: group.stream, epoch: number)
-                if let origin = self.places[group.origin], self.peers[origin].open.contains(log) { continue }
+                guard self.isClosed(log) else { continue }
                 if places.allSatisfy({ self.peers[$0].heads[log] == epoch.shown }) { over.append(log) }
             }
         }
@@ -150,13 +151,13 @@ extension ReplicationEngine {
         self.out.append(.final(over))
     }
 
-    /// Whether it is known which epochs of the log are still written to.
-    private func isClosable(_ group: LogGroup) -> Bool {
-        if group.origin == self.box { return true }
-        guard let member = self.members[group.origin] else { return false }
+    /// Whether its origin writes to the epoch no more: an earlier run of this box, a removed member, or said so.
+    private func isClosed(_ log: LogEpoch) -> Bool {
+        if log.origin == self.box { return true }
+        guard let member = self.members[log.origin] else { return false }
         if member.standing == .removed { return true }
-        guard let place = self.places[group.origin] else { return false }
-        return self.peers[place].openKnown.contains(group.stream)
+        guard let place = self.places[log.origin] else { return false }
+        return self.peers[place].closed.contains(log)
     }
 
     // MARK: Reports

@@ -99,7 +99,8 @@ extension ReplicationEngine {
     }
 
     /// False: the link is of no use.
-    private mutating func take(_ hello: Hello, _ place: Int) -> Bool {
+    /// `isFresh`: it answers what was asked on this link, and so was not under way since an earlier run.
+    private mutating func take(_ hello: Hello, _ place: Int, isFresh: Bool) -> Bool {
         let box = self.peers[place].box
         guard hello.federation == self.federation else {
             self.alarm(.wrongFederation(link: box))
@@ -113,12 +114,8 @@ extension ReplicationEngine {
             return false
         }
         self.out.append(.clockHeard(box, physical: hello.physicalMilliseconds, isSynced: hello.isClockSynced))
-        self.note(hello.mark, place)
-        for (log, head) in hello.heads.sorted(by: { Self.isBefore($0.key, $1.key) }) {
-            // A greeting names what its sender still writes to; a digest that says so may be late, or lost.
-            if log.origin == box { self.peers[place].open.insert(log) }
-            self.learn(place, log, head)
-        }
+        self.note(hello.mark, place, isFresh: isFresh)
+        for (log, head) in hello.heads.sorted(by: { Self.isBefore($0.key, $1.key) }) { self.learn(place, log, head) }
         self.peers[place].isHeard = true
         return true
     }
@@ -128,11 +125,13 @@ extension ReplicationEngine {
         guard let hello = try? HelloCodec.decode(request.body, from: box) else { return self.alarm(.malformed(link: box, .request)) }
         // What is remembered of earlier runs, before this greeting counts.
         var answer = self.hello(to: box)
-        guard self.take(hello, place) else { return }
+        guard self.take(hello, place, isFresh: false) else { return }
         answer.quarantine = self.twins.contains(box) ? .clone : nil
         let body = HelloCodec.encode(answer, from: self.box)
         self.send(place, .response, LinkRequest(.hello, correlation: request.correlation, body: body).payload)
-        self.peers[place].isFullDue = true
+        // Greeted once more on the same link, it has missed something: perhaps what is held here.
+        if self.peers[place].isGreeted { self.peers[place].isFullDue = true }
+        self.peers[place].isGreeted = true
     }
 
     mutating func receivedHelloAnswer(_ response: LinkRequest, _ place: Int) {
@@ -140,11 +139,10 @@ extension ReplicationEngine {
         guard response.correlation == self.peers[place].helloCorrelation else { return }
         guard let hello = try? HelloCodec.decode(response.body, from: box) else { return self.alarm(.malformed(link: box, .response)) }
         let isFirst = !self.peers[place].isAnswered
-        guard self.take(hello, place) else { return }
+        guard self.take(hello, place, isFresh: true) else { return }
         self.peers[place].isAnswered = true
         if isFirst {
             self.peers[place].roundTrip = self.now.monotonic - min(self.peers[place].helloSent, self.now.monotonic)
-            self.peers[place].isFullDue = true
         }
         if let mark = hello.remembered { self.compare(mark) }
         if hello.quarantine == .clone { self.foundTwin(of: self.box) }

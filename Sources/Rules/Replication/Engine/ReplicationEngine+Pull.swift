@@ -180,11 +180,15 @@ extension ReplicationEngine {
         guard self.now.monotonic >= self.blockedUntil else { return .noRoom }
         switch piece {
         case .skipped(let upTo):
-            guard upTo <= self.skipMax(log, head: head) else {
+            guard upTo <= head else {
                 self.alarm(.malformed(link: box, .response))
                 return .bad
             }
-            self.skip(log, upTo: min(upTo, self.cut(of: log)))
+            // The holder may have heard more of the origin than this box: as far as both say for now.
+            let reach = min(upTo, self.skipMax(log, head: head))
+            guard reach > pending else { return .bad }
+            self.skip(log, upTo: min(reach, self.cut(of: log)))
+            if reach < upTo { return .noRoom }
         case .batch(let batch):
             // Its origin was removed meanwhile: nothing from here on counts.
             guard batch.firstSeq <= self.cut(of: log) else { return .noRoom }
@@ -222,7 +226,7 @@ extension ReplicationEngine {
     }
 
     private mutating func endList(_ group: LogGroup, _ place: Int) {
-        self.peers[place].settled[group] = self.peers[place].listWanted.removeValue(forKey: group)
+        self.peers[place].listed[group] = self.peers[place].listWanted.removeValue(forKey: group)
         self.peers[place].listFrom[group] = nil
     }
 }

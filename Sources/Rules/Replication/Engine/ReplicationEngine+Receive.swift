@@ -16,7 +16,6 @@ extension ReplicationEngine {
         guard self.hasRoom(for: batch.log) else { return self.alarm(.malformed(link: box, message.channel)) }
         if batch.lastSeq <= self.epoch(batch.log)?.pending ?? 0, !self.mutations.contains(.noDeduplication) { return }
         guard self.isSigned(batch, link: box) else { return }
-        self.peers[place].open.insert(batch.log)
         self.take(batch)
         self.learn(place, batch.log, batch.lastSeq)
     }

@@ -9,9 +9,16 @@ extension ReplicationEngine {
 
     // MARK: Other boxes
 
-    /// A box greeted this one as this run.
-    mutating func note(_ mark: StartMark, _ place: Int) {
+    /// A box greeted this one as this run. One that answers what was asked on this link runs now; a question may have been under way since an
+    /// earlier run, and proves nothing about which of two came later.
+    mutating func note(_ mark: StartMark, _ place: Int, isFresh: Bool) {
         let box = self.peers[place].box
+        guard isFresh else {
+            guard mark.counter > self.marks[box]?.counter ?? 0 else { return }
+            // The run that is known to be there counts on from what it was told is remembered of it.
+            if self.runs[box]?.nonce == mark.nonce { self.peers[place].looksRestored = false }
+            return self.remember(mark, of: box)
+        }
         var history = self.runs[box] ?? RunHistory(nonce: mark.nonce)
         if !history.follow(mark.nonce) { self.foundTwin(of: box) }
         self.runs[box] = history
@@ -36,6 +43,7 @@ extension ReplicationEngine {
 
     /// Why a peer is held to be no full member.
     func quarantine(of place: Int) -> QuarantineReason? {
+        guard self.isActive(self.peers[place].box) else { return nil }
         if self.twins.contains(self.peers[place].box) { return .clone }
         if self.peers[place].isRefusedVersion { return .version }
         return self.peers[place].saysQuarantine ?? (self.peers[place].looksRestored ? .rollback : nil)
