@@ -40,7 +40,7 @@ package struct Liveness: Sendable, Hashable {
         let before = self.state
         switch event {
         case .heartbeat(let mark, let uptime):
-            guard self.isNews(mark), mark != self.mark || uptime > self.uptime else { break }
+            guard self.accepts(mark, uptime: uptime) else { break }
             let isSameRun = mark == self.mark
             self.take(mark)
             self.uptime = uptime
@@ -91,6 +91,9 @@ package struct Liveness: Sendable, Hashable {
     }
 
     private func isSighted(_ now: UInt64) -> Bool { self.sighted.map { now - min(now, $0) < Self.downAfter } ?? false }
+
+    /// Whether a heartbeat is of the run of now and later than the last one, or of a run that was not heard of before.
+    package func accepts(_ mark: StartMark, uptime: UInt64) -> Bool { mark == self.mark ? uptime > self.uptime : self.isNews(mark) }
 
     private func isNews(_ mark: StartMark) -> Bool { !self.past.contains(mark) }
 
