@@ -52,6 +52,7 @@ package final class FederationFront: FederationControl {
                 box.backlogBytes = lacks * Self.entryBytes
                 box.backlogSeconds = view.backlogSeconds(of: member.box, now: now)
             }
+            if member.standing == .removed, !member.reason.isEmpty { box.reason = member.reason }
             (box.trouble, box.remedy) = self.trouble(with: box)
             boxes.append(box)
         }

@@ -36,7 +36,7 @@ struct LoadRoutes {
                     ])), .required("entriesKnown"), .required("entriesHeld"), .required("backlogEntries"), .required("backlogBytes"),
                 .required("backlogSeconds"), .required("clock", .choice(BoxClockState.allCases.map(\.rawValue))), .required("clockOffsetMilliseconds"),
                 .required("isDraining", .boolean), .optional("load", Self.load), .required("onlineUsers", .integer),
-                .required("endpoints", .array(Self.endpoint)), .optional("trouble"), .optional("remedy"),
+                .required("endpoints", .array(Self.endpoint)), .optional("trouble"), .optional("remedy"), .optional("reason"),
             ])
         ),
         (

@@ -30,6 +30,8 @@ package struct BoxOverview: Sendable {
     /// A sentence that says what is wrong and one that says what to do about it; nil: all is well.
     package var trouble: String?
     package var remedy: String?
+    /// Of a removed box, why; as the administrator wrote it.
+    package var reason: String?
 
     package init(box: BoxID, name: String, standing: BoxStanding = .active, isSelf: Bool, isIssuer: Bool = false, liveness: BoxLiveness = .unknown) {
         self.box = box
@@ -54,6 +56,7 @@ package struct BoxOverview: Sendable {
         self.endpoints = []
         self.trouble = nil
         self.remedy = nil
+        self.reason = nil
     }
 }
 
