@@ -193,7 +193,7 @@ package protocol BrokerWriting {
     func clearRetained(topic: String, stamp: Order) throws
     /// Forgets what cleared topics at or before `milliseconds` (of the stamp), at most `limit`; returns how many.
     func forgetClearedRetained(before milliseconds: UInt64, limit: Int) throws -> Int
-    /// Removes retained messages that expire at or before `now` (0 = never expires), at most `limit`; returns how many. Wants an index on
-    /// the expiry of rows that have one.
+    /// Removes retained messages that expire at or before `now` (0 = never expires), at most `limit`; returns how many. One with a stamp
+    /// counts as cleared with that stamp. Wants an index on the expiry of rows that have one.
     func removeRetained(expiredAt now: UInt64, limit: Int) throws -> Int
 }

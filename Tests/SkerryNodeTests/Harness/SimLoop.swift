@@ -30,13 +30,16 @@ final class SimLoop: NIOSerialEventLoopExecutor {
         }
     }
 
-    /// Every timer that is set is due.
-    func runTimers() {
-        self.state.withLock { state in
+    /// Every timer that is set is due; says how many there were.
+    @discardableResult
+    func runTimers() -> Int {
+        let count = self.state.withLock { state in
             state.tasks += state.timers
-            state.timers = []
+            defer { state.timers = [] }
+            return state.timers.count
         }
         self.runPending()
+        return count
     }
 
     /// Forgets what waits: the process died.

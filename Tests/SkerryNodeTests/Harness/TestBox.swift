@@ -16,7 +16,10 @@ final class TestBox: Sendable {
     let chat: ChatService
     let random: Mutex<SeededRandom>
 
-    init(store: any Store = MemoryStore(), limits: Limits = Limits(), clock: ManualClock = ManualClock(), seed: UInt64 = 1, loops: Int = 2) {
+    init(
+        store: any Store = MemoryStore(), limits: Limits = Limits(), clock: ManualClock = ManualClock(), seed: UInt64 = 1, loops: Int = 2,
+        box: BoxID = Sample.box
+    ) {
         let random = Mutex(SeededRandom(seed: seed))
         let loops = (0..<loops).map { _ in SimLoop() }
         self.store = store
@@ -26,7 +29,7 @@ final class TestBox: Sendable {
         // The node keeps a closure over the generator, not over the box.
         let numbers = Numbers(seed: seed)
         self.node = Node(
-            box: Sample.box, loops: loops, store: store, limits: limits, clock: clock.nodeClock, random: NodeRandom { numbers.next() })
+            box: box, loops: loops, store: store, limits: limits, clock: clock.nodeClock, random: NodeRandom { numbers.next() })
         self.chat = ChatService(node: self.node)
     }
 

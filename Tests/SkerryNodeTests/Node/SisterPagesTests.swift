@@ -34,7 +34,9 @@ import Testing
         #expect(SisterPages.policySources([]).isEmpty)
     }
 
-    @Test("what could write another rule, or stand for every host, does not get into the policy", arguments: ["*", "a b", "a; script-src *", "a,b", "é", "'self'", ""])
+    @Test(
+        "what could write another rule, or stand for every host, does not get into the policy",
+        arguments: ["*", "a b", "a; script-src *", "a,b", "é", "'self'", ""])
     func injection(_ address: String) {
         #expect(SisterPages.policySources([Self.sister("a", address)]).isEmpty)
     }

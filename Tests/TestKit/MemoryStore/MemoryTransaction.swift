@@ -268,7 +268,12 @@ final class MemoryTransaction: MemoryReader, StoreTransaction {
                 $0.value.expiresMilliseconds == $1.value.expiresMilliseconds ? $0.key < $1.key : $0.value.expiresMilliseconds < $1.value.expiresMilliseconds
             }
             .prefix(max(0, limit))
-        try self.write { state in for topic in expired.map(\.key) { state.retained[topic] = nil } }
+        try self.write { state in
+            for (topic, record) in expired {
+                state.retained[topic] = nil
+                state.retainedCleared[topic] = record.stamp
+            }
+        }
         return expired.count
     }
 }

@@ -19,7 +19,7 @@ package protocol StorePlace: Sendable {
 /// The whole contract: the same claims for memory, for SQLite on a disk and for whatever comes after.
 package enum StoreContract {
     package static let claims: [StoreClaim] =
-        Self.transactionClaims + Self.logClaims + Self.accountClaims + Self.chatClaims + Self.brokerClaims + Self.queueClaims
+        Self.transactionClaims + Self.logClaims + Self.federationClaims + Self.accountClaims + Self.chatClaims + Self.brokerClaims + Self.queueClaims
 }
 
 /// A promise of the contract that an implementation broke.

@@ -78,12 +78,14 @@ extension SQLiteTransaction {
     }
 
     func removeRetained(expiredAt now: UInt64, limit: Int) throws -> Int {
-        let topics: [String] = try self.db.all(
-            "SELECT topic FROM retained WHERE expires_ms > 0 AND expires_ms <= ?1 ORDER BY expires_ms, topic LIMIT ?2", Milliseconds(now),
+        let expired: [(topic: String, stamp: Order?)] = try self.db.all(
+            "SELECT topic, stamp FROM retained WHERE expires_ms > 0 AND expires_ms <= ?1 ORDER BY expires_ms, topic LIMIT ?2", Milliseconds(now),
             max(0, limit)
-        ) { (row) throws(StoreError) in try row.get(0) }
-        for topic in topics { try self.removeRetained(topic: topic) }
-        return topics.count
+        ) { (row) throws(StoreError) in (try row.get(0), try row.get(1)) }
+        for (topic, stamp) in expired {
+            if let stamp { try self.clearRetained(topic: topic, stamp: stamp) } else { try self.removeRetained(topic: topic) }
+        }
+        return expired.count
     }
 
     /// Takes a topic's row, if there is one, out of the totals.

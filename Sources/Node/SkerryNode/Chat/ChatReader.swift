@@ -11,9 +11,9 @@ struct ChatReader {
     let views: ViewBuilder
     let online: OnlineRegistry
 
-    init(_ store: any StoreReading, online: OnlineRegistry) {
+    init(_ store: any StoreReading, online: OnlineRegistry, held: HeldElsewhere? = nil) {
         self.store = store
-        self.views = ViewBuilder(store)
+        self.views = ViewBuilder(store, held: held)
         self.online = online
     }
 

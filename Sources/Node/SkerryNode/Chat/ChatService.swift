@@ -24,8 +24,9 @@ package final class ChatService: Sendable {
     /// Answers on `loop`, or where the answer was made when that is nil. What writes is on the disk when `completion` is called.
     package func perform(_ request: ChatRequest, as caller: Caller, loop: (any EventLoop)?, completion: @escaping Completion) {
         switch request {
-        case .sync, .conversations, .conversation, .history, .presence, .users, .blocks:
+        case .conversations, .conversation, .history, .presence, .users, .blocks:
             self.read(request, caller, loop, completion)
+        case .sync(let since, let limit): self.sync(since, limit, caller, until: nil, loop, completion)
         case .typing(let conversation): self.typing(conversation, caller, loop, completion)
         case .ping:
             let now = self.node.clock.wall()
@@ -129,11 +130,10 @@ package final class ChatService: Sendable {
     // MARK: Reading
 
     private func read(_ request: ChatRequest, _ caller: Caller, _ loop: (any EventLoop)?, _ completion: @escaping Completion) {
-        let (online, limits) = (self.node.online, self.node.limits)
+        let (online, limits, held) = (self.node.online, self.node.limits, self.node.replication.held)
         self.node.store.read { store -> ByteBuffer in
-            let reader = ChatReader(store, online: online)
+            let reader = ChatReader(store, online: online, held: held)
             switch request {
-            case .sync(let since, let limit): return try SyncReader(store).page(caller.user, since: since, limit: limit)
             case .conversations(let after, let limit): return try reader.conversations(caller.user, after: after, limit: limit)
             case .conversation(let reference): return try reader.conversation(try reader.membership(reference, caller.user))
             case .history(let reference, let before, let after, let limit):
@@ -141,11 +141,35 @@ package final class ChatService: Sendable {
             case .presence(let users): return try reader.presence(caller.user, users, limits: limits)
             case .users(let prefix, let after, let limit): return try reader.users(prefix: prefix, after: after, limit: limit)
             case .blocks: return try reader.blocks(caller.user)
-            case .send, .edit, .recall, .react, .receipt, .typing, .createGroup, .createDirect, .update, .invite, .remove, .role, .leave, .block, .ping:
+            case .send, .edit, .recall, .react, .receipt, .typing, .createGroup, .createDirect, .update, .invite, .remove, .role, .leave, .block, .ping,
+                .sync:
                 throw SkerryError(.unavailable, "This request does not read.")
             }
         } completion: { result in
             Self.finish(result.mapError(Self.refusal), loop, completion)
+        }
+    }
+
+    /// A box that lags behind the cursor waits for what is on its way, as long as a person would, and then answers what it has.
+    private func sync(
+        _ since: String?, _ limit: Int, _ caller: Caller, until deadline: UInt64?, _ loop: (any EventLoop)?, _ completion: @escaping Completion
+    ) {
+        let (replication, clock) = (self.node.replication, self.node.clock)
+        let progress = replication.progress
+        self.node.store.read { store in
+            try SyncReader(store, held: replication.held).page(caller.user, since: since, limit: limit)
+        } completion: { result in
+            if case .success(let page) = result, page.isBehind {
+                let now = clock.monotonic()
+                let deadline = deadline ?? now + ReplicaFeed.waitMilliseconds
+                let isWaiting =
+                    now < deadline
+                    && replication.wait(since: progress, milliseconds: deadline - now, on: self.node.shards[0].loop) { isOver in
+                        self.sync(since, limit, caller, until: isOver ? 0 : deadline, loop, completion)
+                    }
+                if isWaiting { return }
+            }
+            Self.finish(result.map(\.answer).mapError(Self.refusal), loop, completion)
         }
     }
 

@@ -6,14 +6,15 @@ import Store
 
 /// What a client missed: entries after its cursor that belong to it, epoch by epoch, in the order of the log (PRODUCT.md §3).
 ///
-/// Control epochs come first, so that a client hears of a conversation before it hears what was said there.
+/// Control epochs come first, so that a client hears of a conversation before it hears what was said there; epochs of a stream in the order
+/// in which they began.
 struct SyncReader {
     let store: any StoreReading
     let views: ViewBuilder
 
-    init(_ store: any StoreReading) {
+    init(_ store: any StoreReading, held: HeldElsewhere? = nil) {
         self.store = store
-        self.views = ViewBuilder(store)
+        self.views = ViewBuilder(store, held: held)
     }
 
     /// Where a client stands that has seen everything there is.
@@ -22,20 +23,30 @@ struct SyncReader {
     /// Whether a client can go on from its cursor, or must reload.
     func isKnown(_ token: String?) throws -> Bool {
         guard let token, let cursor = SyncCursor(token: token) else { return false }
-        return CursorFolding.seen(cursor, try self.store.epochs()) != nil
+        switch CursorFolding.read(cursor, try self.store.epochs()) {
+        case .known(_, let ahead): return try ahead.isEmpty || self.hasOthers()
+        case .unknown: return false
+        }
     }
 
-    func page(_ caller: UserID, since: String?, limit: Int) throws -> ByteBuffer {
+    /// An answer, and whether this box lags behind the cursor: what is missing may come soon, and is worth a little waiting.
+    typealias Page = (answer: ByteBuffer, isBehind: Bool)
+
+    func page(_ caller: UserID, since: String?, limit: Int) throws -> Page {
         let epochs = try self.store.epochs()
-        guard let since else { return self.reset(epochs) }
+        guard let since else { return (self.reset(epochs), false) }
         guard let cursor = SyncCursor(token: since) else { throw SkerryError(.payloadInvalid, "since is not a cursor of this federation.", field: "since") }
-        guard var seen = CursorFolding.seen(cursor, epochs) else { return self.reset(epochs) }
+        guard case .known(var seen, let ahead) = CursorFolding.read(cursor, epochs) else {
+            return (self.reset(epochs), try !cursor.isOutdated && self.hasOthers())
+        }
+        // On a box that never had others a cursor ahead of the log comes from entries that a power cut or a restore took away.
+        guard try ahead.isEmpty || self.hasOthers() else { return (self.reset(epochs), false) }
 
         let memberships = Dictionary(try self.store.memberships(of: caller).map { ($0.conversation, $0) }) { first, _ in first }
         let scopes = [SyncScope.user(caller)] + memberships.keys.map { .conversation($0) }
         var positions: [LocalPosition] = []
         var isDone = true
-        let byStream = Stream.allCases.flatMap { stream in epochs.filter { $0.log.stream == stream } }
+        let byStream = Stream.allCases.flatMap { stream in epochs.filter { $0.log.stream == stream }.sorted { $0.isBefore($1) } }
         for epoch in byStream where (seen[epoch.number] ?? 0) < epoch.head {
             let room = limit - positions.count
             if room == 0 {
@@ -54,10 +65,14 @@ struct SyncReader {
             }
             seen[epoch.number] = epoch.head
         }
-        guard let next = CursorFolding.cursor(of: epochs, seen: seen) else { return self.reset(epochs) }
+        guard let next = CursorFolding.cursor(of: epochs, seen: seen, ahead: ahead) else { return (self.reset(epochs), false) }
         let changes = try self.changes(positions, caller, memberships)
-        return Self.answer("ok", changes, cursor: next, done: isDone, viewer: caller)
+        let status = ahead.isEmpty ? "ok" : "syncing"
+        return (Self.answer(status, changes, cursor: next, done: isDone, viewer: caller), !ahead.isEmpty)
     }
+
+    /// Whether there are, or were, other boxes.
+    private func hasOthers() throws -> Bool { try !self.store.members().isEmpty }
 
     private func reset(_ epochs: [EpochRecord]) -> ByteBuffer {
         Self.answer("reset", [], cursor: CursorFolding.cursor(of: epochs), done: true, viewer: nil)
@@ -86,7 +101,10 @@ struct SyncReader {
             guard let entry = try self.views.entry(at: position) else { continue }
             switch entry.body {
             case .message(let message):
-                guard let row = try self.visible(message.id, memberships), let view = try self.views.message(row) else { continue }
+                // The same message may stand in the logs of two boxes; it is shown where it counts.
+                guard let row = try self.visible(message.id, memberships), row.position == position, let view = try self.views.message(row) else {
+                    continue
+                }
                 changes.append(.message(view))
             case .edit(let change, _):
                 guard let row = try self.visible(change.target, memberships), try self.store.recall(of: row.id) == nil,

@@ -6,15 +6,20 @@ package import Store
 /// Makes what clients see from rows and entries, as it stands now: edits applied, recalled content gone.
 package struct ViewBuilder {
     let store: any StoreReading
+    private let held: HeldElsewhere?
 
-    package init(_ store: any StoreReading) { self.store = store }
+    /// - Parameter held: to say of messages whether other boxes have them; nil: not to say.
+    package init(_ store: any StoreReading, held: HeldElsewhere? = nil) {
+        self.store = store
+        self.held = held
+    }
 
     /// Nil when the entry is not held (yet): such a row is left out, never shown empty.
     package func message(_ row: MessageRow) throws -> MessageView? {
         guard let entry = try self.entry(at: row.position), case .message(let message) = entry.body else { return nil }
         var view = MessageView(
             id: row.id, conversation: row.conversation, order: row.order, sender: row.sender, cid: message.cid, content: message.content,
-            replyTo: message.replyTo)
+            replyTo: message.replyTo, isReplicated: self.held?.contains(row.position) ?? false)
         guard row.isChanged else { return view }
         if try self.store.recall(of: row.id) != nil {
             view.isRecalled = true

@@ -41,6 +41,7 @@ final class ApplyJob: CommitJob {
             // Before the queue publishes the events of this commit, as for what is decided here.
             self.feed.ended(result.endings)
             result.counts.add(to: self.metrics)
+            self.feed.advance()
         }
         self.completion(outcome.map { result.heads })
     }

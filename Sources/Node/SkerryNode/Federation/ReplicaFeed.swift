@@ -1,5 +1,6 @@
 package import Store
 import DequeModule
+import NIOCore
 import Replication
 import SkerryModel
 import Synchronization
@@ -23,10 +24,17 @@ package final class ReplicaFeed: Sendable {
         /// Of one epoch, by rising sequence.
         var recents = Deque<Recent>()
         var recentLog: LogEpoch?
+        /// Rises whenever entries of other boxes have come in.
+        var progress: UInt64 = 0
+        var waiters: [UInt64: @Sendable (Bool) -> Void] = [:]
+        var nextWaiter: UInt64 = 0
     }
 
     /// Messages that are remembered until others hold them. Beyond, the oldest are forgotten: their senders see it when they look again.
     static let recentsMax = 8_192
+    /// Syncs that wait for entries on their way; one more is answered with what is here.
+    static let waitersMax = 256
+    static let waitMilliseconds: UInt64 = 2_000
 
     package let held = HeldElsewhere()
     private let state = Mutex(State())
@@ -54,6 +62,43 @@ package final class ReplicaFeed: Sendable {
         if endings.isEmpty { return }
         self.state.withLock { $0.endings }?(endings)
     }
+
+    // MARK: - Waiting for what is on its way
+
+    var progress: UInt64 { self.state.withLock { $0.progress } }
+
+    /// Entries of other boxes are on the disk.
+    func advance() {
+        let waiters = self.state.withLock { state in
+            state.progress += 1
+            defer { state.waiters.removeAll() }
+            return state.waiters.values
+        }
+        for waiter in waiters { waiter(false) }
+    }
+
+    /// Calls `body` once: with false when entries came in after `progress`, with true when none did in time. False: too many wait.
+    func wait(since progress: UInt64, milliseconds: UInt64, on loop: any EventLoop, _ body: @escaping @Sendable (Bool) -> Void) -> Bool {
+        enum Answer { case waiting(UInt64), now, full }
+        let answer: Answer = self.state.withLock { state in
+            if state.progress != progress { return .now }
+            guard state.waiters.count < Self.waitersMax else { return .full }
+            state.nextWaiter += 1
+            state.waiters[state.nextWaiter] = body
+            return .waiting(state.nextWaiter)
+        }
+        switch answer {
+        case .full: return false
+        case .now: body(false)
+        case .waiting(let number):
+            loop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
+                self.state.withLock { $0.waiters.removeValue(forKey: number) }?(true)
+            }
+        }
+        return true
+    }
+
+    // MARK: - Messages that others do not hold yet
 
     func remember(_ log: LogEpoch, _ recents: [Recent]) {
         if recents.isEmpty { return }

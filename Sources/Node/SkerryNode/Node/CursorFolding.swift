@@ -1,87 +1,159 @@
 package import Replication
-import SkerryModel
+package import SkerryModel
 package import Store
 
-/// Keeps cursors short on a box that was restarted a thousand times: the epochs that are over become one hash.
+/// Keeps cursors short on boxes that were restarted a thousand times: of each log the epochs that are over become one hash.
 ///
-/// Only a closed epoch can be folded, one that a later epoch of the same log follows: nothing is ever added to it any more.
+/// They are counted in the order in which they began, which is the same on every box, and hashed in no order. An epoch is folded when
+/// its end is known to all boxes (`EpochRecord.isFinal`), so that any of them finds the same; on a box that knows no other, when a later
+/// epoch follows it. A box that does not find the same hash does not guess.
 package enum CursorFolding {
-    /// Epochs at the start of the list that are one hash in a cursor that has seen them all.
-    package struct Fold: Sendable, Hashable {
-        package var count: Int
-        package var hash: UInt64
+    /// Which epochs a cursor folds that has seen them all.
+    package struct Plan: Sendable, Hashable {
+        package fileprivate(set) var folds: [SyncCursor.Log: SyncCursor.Fold] = [:]
+        /// Places of the epochs that are spelled out.
+        fileprivate var spelled: [Int] = []
+        fileprivate var folded: Set<Int32> = []
+
+        /// Whether the plan still is the plan when an epoch changes.
+        package func survives(_ change: (old: EpochRecord, new: EpochRecord)) -> Bool {
+            let (old, new) = change
+            return old.head > 0 && old.birth == new.birth && old.isFinal == new.isFinal && (old.head == new.head || !self.folded.contains(new.number))
+        }
     }
 
-    /// The cursor that has seen every epoch of `epochs` (by rising number) up to its head.
-    package static func cursor(of epochs: [EpochRecord]) -> SyncCursor { Self.cursor(of: epochs, Self.fold(epochs)) }
+    /// What of each epoch a cursor has seen.
+    package enum Reading: Sendable, Hashable {
+        /// By local numbers; and what it has seen that is not here (yet).
+        case known(seen: [Int32: UInt64], ahead: [LogEpoch: UInt64])
+        /// A fold is of epochs that are not here like that: a box that lags may find them later, else the client must reload.
+        case unknown
+    }
 
-    /// As `cursor(of:)`, with the fold of the same epochs made before: it changes only when an epoch is added.
-    package static func cursor(of epochs: [EpochRecord], _ fold: Fold) -> SyncCursor {
-        var cursor = SyncCursor(foldedCount: UInt32(fold.count), foldedHash: fold.hash)
-        for epoch in epochs.dropFirst(fold.count) { cursor.seen[epoch.log] = epoch.head }
+    private struct Group {
+        var log: SyncCursor.Log
+        /// Places in the list of epochs, by birth.
+        var places: [Int]
+        /// So many from the first are folded.
+        var folded = 0
+    }
+
+    // MARK: - Making
+
+    /// The cursor that has seen every epoch of `epochs` up to its head.
+    package static func cursor(of epochs: [EpochRecord]) -> SyncCursor { Self.cursor(of: epochs, Self.plan(epochs)) }
+
+    /// As `cursor(of:)`, with a plan for the same epochs that survived what happened since.
+    package static func cursor(of epochs: [EpochRecord], _ plan: Plan) -> SyncCursor {
+        var cursor = SyncCursor(folds: plan.folds)
+        for place in plan.spelled { cursor.seen[epochs[place].log] = epochs[place].head }
         return cursor
     }
 
-    package static func fold(_ epochs: [EpochRecord]) -> Fold {
-        let count = Self.foldable(epochs)
-        return Fold(count: count, hash: Self.hash(epochs.prefix(count)))
+    package static func plan(_ epochs: [EpochRecord]) -> Plan {
+        var plan = Plan()
+        for group in Self.groups(epochs) {
+            let folded = group.places.prefix(group.folded)
+            if !folded.isEmpty { plan.folds[group.log] = Self.fold(epochs, folded) }
+            plan.folded.formUnion(folded.map { epochs[$0].number })
+            plan.spelled += group.places.dropFirst(group.folded)
+        }
+        return plan
     }
 
-    /// The cursor that has seen of each epoch what `seen` says; nil when too many epochs are unread to be spelled out.
-    package static func cursor(of epochs: [EpochRecord], seen: [Int32: UInt64]) -> SyncCursor? {
-        let finished = epochs.prefix { seen[$0.number] == $0.head }.count
-        let count = min(finished, Self.foldable(epochs))
-        guard epochs.count - count <= SyncCursor.epochsSpelledMax else { return nil }
-        return Self.cursor(
-            of: epochs.map { EpochRecord(number: $0.number, log: $0.log, head: seen[$0.number] ?? 0) },
-            Fold(count: count, hash: Self.hash(epochs.prefix(count))))
-    }
-
-    /// What of each epoch `cursor` has seen; nil when its folded part is not a prefix of ours: the client must reload.
-    package static func seen(_ cursor: SyncCursor, _ epochs: [EpochRecord]) -> [Int32: UInt64]? {
-        let folded = Int(cursor.foldedCount)
-        guard folded <= epochs.count, folded == 0 || Self.hash(epochs.prefix(folded)) == cursor.foldedHash else { return nil }
-        var seen: [Int32: UInt64] = [:]
-        var matched = 0
-        for (index, epoch) in epochs.enumerated() {
-            if index < folded {
-                seen[epoch.number] = epoch.head
-            } else if let seq = cursor.seen[epoch.log] {
-                // A cursor ahead of the log comes from entries that a power cut or a restore took away.
-                guard seq <= epoch.head else { return nil }
-                seen[epoch.number] = seq
-                matched += 1
-            } else {
-                seen[epoch.number] = 0
+    /// The cursor that has seen of each epoch what `seen` says, and of others what `ahead` says; nil when that cannot be spelled out.
+    package static func cursor(of epochs: [EpochRecord], seen: [Int32: UInt64], ahead: [LogEpoch: UInt64] = [:]) -> SyncCursor? {
+        var cursor = SyncCursor()
+        for group in Self.groups(epochs) {
+            let finished = group.places.prefix(group.folded).prefix { seen[epochs[$0].number] == epochs[$0].head && ahead[epochs[$0].log] == nil }
+            if !finished.isEmpty { cursor.folds[group.log] = Self.fold(epochs, finished) }
+            for place in group.places.dropFirst(finished.count) {
+                if let seq = seen[epochs[place].number], seq > 0 { cursor.seen[epochs[place].log] = seq }
             }
         }
-        return matched == cursor.seen.count ? seen : nil
+        for (log, seq) in ahead { cursor.seen[log] = max(seq, cursor.seen[log] ?? 0) }
+        return cursor.seen.count <= SyncCursor.epochsSpelledMax && cursor.folds.count <= SyncCursor.foldsMax ? cursor : nil
     }
 
-    /// How many epochs from the first on are closed; more when otherwise too many were left to spell out.
-    private static func foldable(_ epochs: [EpochRecord]) -> Int {
-        struct Log: Hashable {
-            var origin: BoxID
-            var stream: Stream
+    // MARK: - Reading
+
+    package static func read(_ cursor: SyncCursor, _ epochs: [EpochRecord]) -> Reading {
+        guard !cursor.isOutdated else { return .unknown }
+        var seen: [Int32: UInt64] = [:]
+        var found = 0
+        for group in Self.groups(epochs) {
+            if let fold = cursor.folds[group.log] {
+                // Another box may not have met an epoch yet that is not final, and passed over it without knowing.
+                let ways = [group.places, group.places.filter { epochs[$0].isFinal }].map { $0.prefix(Int(fold.count)) }
+                guard let folded = ways.first(where: { $0.count == Int(fold.count) && Self.fold(epochs, $0) == fold }) else { return .unknown }
+                for place in folded { seen[epochs[place].number] = epochs[place].head }
+                found += 1
+            }
         }
-        var open = Set<Log>()
-        var closed = epochs.count
-        for (index, epoch) in epochs.enumerated().reversed() where open.insert(Log(origin: epoch.log.origin, stream: epoch.log.stream)).inserted {
-            closed = index
+        guard found == cursor.folds.count else { return .unknown }
+        var ahead: [LogEpoch: UInt64] = [:]
+        var heads: [LogEpoch: EpochRecord] = [:]
+        for epoch in epochs where cursor.seen[epoch.log] != nil { heads[epoch.log] = epoch }
+        for (log, seq) in cursor.seen {
+            if let epoch = heads[log] { seen[epoch.number] = max(seen[epoch.number] ?? 0, min(seq, epoch.head)) }
+            if seq > heads[log]?.head ?? 0 { ahead[log] = seq }
         }
-        return max(closed, epochs.count - SyncCursor.epochsMax)
+        return .known(seen: seen, ahead: ahead)
     }
 
-    /// FNV-1a over origin, stream, epoch and head of each: a check for equality among honest boxes, not a proof.
-    private static func hash(_ epochs: some Collection<EpochRecord>) -> UInt64 {
-        if epochs.isEmpty { return 0 }
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for epoch in epochs {
-            var bytes = epoch.log.origin.bytes + [epoch.log.stream.rawValue]
-            bytes.appendBigEndian(epoch.log.epoch)
-            bytes.appendBigEndian(epoch.head)
+    // MARK: - Parts
+
+    /// The logs, each with its epochs in the order in which they began and how many of them may be folded. Epochs without an entry are
+    /// nowhere: another box need not know them.
+    private static func groups(_ epochs: [EpochRecord]) -> [Group] {
+        var places: [SyncCursor.Log: [Int]] = [:]
+        for (place, epoch) in epochs.enumerated() where epoch.head > 0 { places[SyncCursor.Log(epoch.log), default: []].append(place) }
+        let isLone = Set(places.keys.map(\.origin)).count <= 1
+        var groups = places.map { log, places in
+            var group = Group(log: log, places: places.sorted { epochs[$0].isBefore(epochs[$1]) })
+            while group.folded < group.places.count {
+                let isOver = isLone && group.folded < group.places.count - 1
+                guard epochs[group.places[group.folded]].isFinal || isOver else { break }
+                group.folded += 1
+            }
+            return group
+        }
+        // A cursor that a box may fail to understand is better than one that is too long to send.
+        func spelled() -> Int { groups.reduce(0) { $0 + $1.places.count - $1.folded } }
+        if spelled() > SyncCursor.epochsMax {
+            for index in groups.indices { groups[index].folded = max(groups[index].folded, groups[index].places.count - 1) }
+        }
+        if spelled() > SyncCursor.epochsSpelledMax {
+            for index in groups.indices { groups[index].folded = groups[index].places.count }
+        }
+        return groups
+    }
+
+    /// The sum of a mixed FNV-1a over origin, stream, epoch and head of each: a check for equality among honest boxes, not a proof.
+    private static func fold(_ epochs: [EpochRecord], _ places: ArraySlice<Int>) -> SyncCursor.Fold {
+        var sum: UInt64 = 0
+        for place in places {
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(27)
+            epochs[place].log.origin.append(to: &bytes)
+            bytes.append(epochs[place].log.stream.rawValue)
+            bytes.appendBigEndian(epochs[place].log.epoch)
+            bytes.appendBigEndian(epochs[place].head)
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
             for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            hash = (hash ^ (hash >> 30)) &* 0xbf58_476d_1ce4_e5b9
+            hash = (hash ^ (hash >> 27)) &* 0x94d0_49bb_1331_11eb
+            sum &+= hash ^ (hash >> 31)
         }
-        return hash
+        return SyncCursor.Fold(count: UInt32(clamping: places.count), hash: sum)
+    }
+}
+
+extension EpochRecord {
+    /// Whether it began before the other, as every box sees it.
+    func isBefore(_ other: EpochRecord) -> Bool {
+        if self.birth != other.birth { return self.birth < other.birth }
+        if self.log.origin != other.log.origin { return self.log.origin < other.log.origin }
+        return self.log.epoch < other.log.epoch
     }
 }

@@ -19,7 +19,7 @@ package final class LogWriter: @unchecked Sendable {
     /// Every epoch known here with its head, by rising number: the box's version vector, and so the cursor of the live stream.
     private var known: [EpochRecord]?
     /// The part of `known` that is over, which is most of it and does not change from message to message.
-    private var fold: CursorFolding.Fold?
+    private var plan: CursorFolding.Plan?
     private var isTouched = false
     /// Entries appended so far, committed or not: tells whether a job has written.
     private(set) var appended: UInt64 = 0
@@ -89,9 +89,9 @@ package final class LogWriter: @unchecked Sendable {
     /// The cursor that has seen everything appended so far.
     package func cursor(_ store: any StoreTransaction) throws -> SyncCursor {
         let known = try self.loadKnown(store)
-        let fold = self.fold ?? CursorFolding.fold(known)
-        self.fold = fold
-        return CursorFolding.cursor(of: known, fold)
+        let plan = self.plan ?? CursorFolding.plan(known)
+        self.plan = plan
+        return CursorFolding.cursor(of: known, plan)
     }
 
     private func gather(_ head: EpochRecord, _ body: EntryBody, _ bytes: [UInt8]) {
@@ -176,7 +176,7 @@ package final class LogWriter: @unchecked Sendable {
     func forget() {
         self.heads = [:]
         self.known = nil
-        self.fold = nil
+        self.plan = nil
         self.members = [:]
         self.isTouched = false
         self.gathered = [:]
@@ -209,14 +209,20 @@ package final class LogWriter: @unchecked Sendable {
         return record
     }
 
-    /// Keeps `known` at what the log is; the newest epochs, at its end, are the ones that change.
+    /// Keeps `known` at what the log is.
     private func note(_ record: EpochRecord) {
-        if let index = self.known?.lastIndex(where: { $0.number == record.number }) {
+        guard let known = self.known else { return }
+        // Numbers are given without gaps.
+        var index: Int? = Int(record.number) - 1
+        if index.map({ !known.indices.contains($0) || known[$0].number != record.number }) ?? true {
+            index = known.lastIndex { $0.number == record.number }
+        }
+        if let index {
+            if let plan = self.plan, !plan.survives((known[index], record)) { self.plan = nil }
             self.known?[index] = record
-            if let fold = self.fold, index < fold.count { self.fold = nil }
         } else {
             self.known?.append(record)
-            self.fold = nil
+            self.plan = nil
         }
     }
 
