@@ -134,6 +134,7 @@ extension SimBox {
         entry.held(by: self.instance)
         self.disk.append(entry, self.world.options.mutations)
         self.world.figures.entries += 1
+        if case .member(let box, let member) = kind, member.standing == .removed { self.world.removed[box] = member.cut }
         self.world.note(0x42, "\(self.name) writes \(entry.text)")
         if let last = runs.indices.last, runs[last].log == log.id, runs[last].firstSeq + UInt64(runs[last].entries.count) == seq {
             runs[last].entries.append(bytes)

@@ -192,7 +192,7 @@ final class SimBox {
         guard self.isUp, let effects = self.engine?.step(.received(message, from: box), now: self.instant) else { return }
         for effect in effects {
             switch effect {
-            case .apply, .replicated, .final: self.world.fail("P7", "\(self.name) believes \(text)")
+            case .apply, .replicated: self.world.fail("P7", "\(self.name) believes \(text)")
             default: self.perform(effect)
             }
         }

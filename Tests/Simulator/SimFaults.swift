@@ -217,6 +217,7 @@ final class SimFaults {
         for (index, log) in twin.disk.logs.enumerated() {
             for (offset, place) in log.places.enumerated() where place == .held { self.world.truth.logs[index].entries[offset].held(by: twin.instance) }
         }
+        twin.wasWrong = box.wasWrong
         self.world.boxes.append(twin)
         for other in self.world.boxes where other.id != box.id {
             self.world.network.connect(twin, other)
@@ -259,8 +260,6 @@ final class SimFaults {
                 ClientWrite(content: .member(box.id, member)) { entry in
                     guard entry != nil else { return }
                     self.world.note(0x5a, "\(box.name) is removed")
-                    self.world.removed[box.id] = cut
-                    for twin in self.world.box(named: box.id) { self.writeOff(twin) }
                     for link in self.world.network.links where link.sides.contains(where: { $0.id == box.id }) {
                         let other = link.sides[0].id == box.id ? link.sides[1] : link.sides[0]
                         if !other.accepts(box.id) { self.world.network.drop(link) }
@@ -293,6 +292,22 @@ final class SimFaults {
 
     // MARK: - Afterwards
 
+    /// A removal that only the issuer knew of before its disk was put back has not happened; nor has a joining.
+    private func settleMembers() {
+        let others = self.world.boxes.filter { !$0.isGone }
+        for id in self.world.removed.keys {
+            let isKnown = others.contains { $0.id != id && $0.disk.members[id]?.standing == .removed && self.world.removed[$0.id] == nil }
+            if !isKnown { self.world.removed[id] = nil }
+        }
+        for box in self.world.boxes where self.world.removed[box.id] != nil { self.writeOff(box) }
+        for box in others where !others.contains(where: { $0 !== box && $0.accepts(box.id) && !$0.isRemoved }) && !box.isRemoved {
+            self.world.note(0x5c, "\(box.name) belongs to nobody")
+            box.stop()
+            box.isGone = true
+            self.writeOff(box)
+        }
+    }
+
     /// Everything works again, as far as it ever did.
     func heal() {
         let world = self.world
@@ -301,6 +316,7 @@ final class SimFaults {
         world.network.doublePerMille = 0
         world.network.latePerMille = 0
         for box in world.boxes where box.name.last == "'" { self.stopClone(box) }
+        self.settleMembers()
         for box in world.boxes {
             box.isDiskFull = false
             box.isDiskSlow = false
