@@ -1,8 +1,9 @@
 package import SkerryModel
-package import SkerryNode
 import Crypto
+import Logging
 import NIOPosix
 import Replication
+import SkerryNode
 
 extension MembershipService {
     // MARK: - Taking boxes out

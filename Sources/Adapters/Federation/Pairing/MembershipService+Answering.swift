@@ -1,6 +1,8 @@
 import Crypto
+import Logging
 import Replication
 import SkerryModel
+import SkerryNode
 
 /// The side of the federation: a box came with a token.
 extension MembershipService {

@@ -1,5 +1,5 @@
 import Crypto
-import FoundationEssentials
+import Logging
 import NIOCore
 import Replication
 package import SkerryModel
@@ -22,16 +22,14 @@ extension MembershipService {
             self.joining = .failed(error)
             throw error
         }
+        self.isPatienceOver = false
         self.joiner = Task { await self.run(token, host) }
         let patience = self.timing.answerMilliseconds
         let alarm = Task {
-            try? await Task.sleep(for: .milliseconds(patience))
+            guard (try? await Task.sleep(for: .milliseconds(patience))) != nil else { return }
             self.wake()
         }
-        while case .connecting = self.joining, !alarm.isCancelled {
-            await withCheckedContinuation { self.listeners.append($0) }
-            if self.isOver(alarm) { break }
-        }
+        while case .connecting = self.joining, !self.isPatienceOver { await withCheckedContinuation { self.listeners.append($0) } }
         alarm.cancel()
         if case .failed(let error) = self.joining { throw error }
         return self.joining
@@ -56,11 +54,6 @@ extension MembershipService {
         }
     }
 
-    private func isOver(_ alarm: Task<Void, Never>) -> Bool {
-        if case .connecting = self.joining { return self.isPatienceOver }
-        return true
-    }
-
     private func wake() {
         self.isPatienceOver = true
         self.tellListeners()
@@ -80,7 +73,6 @@ extension MembershipService {
     // MARK: - The attempt
 
     private func run(_ token: PairingToken, _ host: any MembershipHost) async {
-        self.isPatienceOver = false
         do throws(SkerryError) {
             let logKey = Curve25519.Signing.PrivateKey()
             let (welcome, name) = try await self.ask(token, logKey, host)

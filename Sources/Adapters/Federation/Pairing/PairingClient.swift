@@ -61,7 +61,9 @@ struct PairingClient: Sendable {
                             let tls = try NIOSSLClientHandler(
                                 context: context, serverHostname: nil,
                                 customVerificationCallback: { certificates, promise in
-                                    promise.succeed(seen.verify(certificates, authorityHash: hash) ? .certificateVerified : .failed)
+                                    let isGood = seen.verify(certificates, authorityHash: hash)
+                                    promise.succeed(isGood ? .certificateVerified : .failed)
+                                    if isGood { channel.pipeline.fireUserInboundEventTriggered(ServerVerified()) }
                                 })
                             try channel.pipeline.syncOperations.addHandlers(tls, PairingClientHandler(answer, seen, hello, seconds))
                         }
@@ -126,6 +128,9 @@ private final class SeenCertificate: Sendable {
     }
 }
 
+/// The other side's chain is good.
+private struct ServerVerified: Sendable {}
+
 /// Says hello once TLS stands, and hears one message.
 private final class PairingClientHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
@@ -154,12 +159,9 @@ private final class PairingClientHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard let event = event as? TLSUserEvent, case .handshakeCompleted(let alpn) = event else { return context.fireUserInboundEventTriggered(event) }
-        guard alpn == PairingMessage.alpn, let certificate = self.seen.certificate, let hello = self.hello(certificate) else {
-            return self.answer.fail(
-                PairingFailure(
-                    SkerryError(.conflict, "The other box does not take boxes in at this address; it may be an older version. Make a new token there.")))
-        }
+        guard event is ServerVerified else { return context.fireUserInboundEventTriggered(event) }
+        guard let certificate = self.seen.certificate, let hello = self.hello(certificate) else { return self.answer.fail(ChannelError.eof) }
+        // Kept by TLS until its handshake is done.
         context.writeAndFlush(self.wrapOutboundOut(PairingFrames.frame(.hello(hello), context.channel.allocator)), promise: nil)
     }
 
