@@ -62,7 +62,8 @@ extension NodeControl {
 
     package func drain(_ isOn: Bool, by actor: Actor) async throws(SkerryError) {
         try await self.requireAdministrator(actor)
-        guard let federation = self.federation else {
+        let others = await self.boxes().count { $0.standing == .active && !$0.isSelf }
+        guard let federation = self.federation, others > 0 || !isOn else {
             if !isOn { return }
             throw SkerryError(.conflict, "There is no other box to send people to. Pair one first, or just stop this one.")
         }
