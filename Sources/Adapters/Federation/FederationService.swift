@@ -1,7 +1,7 @@
 package import Logging
 package import NIOCore
 package import Replication
-import SkerryModel
+package import SkerryModel
 package import SkerryNode
 
 /// The box's part in its federation: drives the replication engine between the box's store, the links to other boxes and the features.
@@ -136,6 +136,14 @@ package actor FederationService {
         }
         running.transport.keep(peers)
     }
+
+    /// A member was heard of at these addresses.
+    package nonisolated func hint(_ box: BoxID, _ endpoints: [String]) {
+        if self.view.hint(box, endpoints) { self.enter { $0.keepLinks() } }
+    }
+
+    /// Somebody else on this network runs with this box's identity.
+    package nonisolated func twinFound() { self.enter { $0.step(.identityTaken) } }
 
     // MARK: - What comes in
 

@@ -17,6 +17,7 @@ final class BoxFederation: Service {
     let membership: MembershipService
     let blobs: BlobChannel
     private let doors: FederationDoors
+    private let discovery: DiscoveryService?
     private let group: MultiThreadedEventLoopGroup
     private let logger: Logger
 
@@ -60,6 +61,15 @@ final class BoxFederation: Service {
             logger: logger)
         facts.watch(service.view)
         (self.service, self.membership, self.blobs, self.doors, self.group, self.logger) = (service, membership, blobs, doors, group, logger)
+        let hooks = DiscoveryService.Hooks(
+            isMember: { box in service.view.members[box]?.standing == .active }, found: { box, endpoints in service.hint(box, endpoints) },
+            twin: { service.twinFound() })
+        // A box that only this machine can reach has nothing to tell the network.
+        let isReachable = settings.bind != "::1" && !settings.bind.hasPrefix("127.")
+        self.discovery =
+            settings.federation.discovers && isReachable
+            ? DiscoveryService(
+                membership: membership, host: service, startNonce: node.random.next(), hooks: hooks, loop: group.next(), logger: logger) : nil
         parts.control.attach(FederationFront(service: service, membership: membership, load: load))
     }
 
@@ -85,6 +95,12 @@ final class BoxFederation: Service {
     func start() async throws {
         await self.service.start()
         try await self.membership.start(self.service)
+        do {
+            try await self.discovery?.start()
+        } catch {
+            // The box can do without: where others are, the member list says too.
+            self.logger.notice("boxes on this network cannot be heard", metadata: ["error": "\(error)"])
+        }
     }
 
     func run() async throws {
@@ -93,6 +109,7 @@ final class BoxFederation: Service {
     }
 
     func stop() async {
+        await self.discovery?.stop()
         await self.membership.stop()
         await self.service.stop()
         try? await self.group.shutdownGracefully()
