@@ -39,6 +39,8 @@ final class DialledLink: MosquittoClientOwner {
     private var fleeting = CircularBuffer<Int>()
     private var acknowledgedBytes = 0
     private(set) var isPaused = false
+    /// Messages that came since the socket took all that was to be written.
+    private var unanswered = 0
     /// Messages of this connection that were not the peer's to send.
     private var refused = 0
 
@@ -48,6 +50,8 @@ final class DialledLink: MosquittoClientOwner {
         case takenOver
     }
 
+    /// The library answers every message and keeps the answers of a peer that does not read: beyond, that peer is not read either.
+    private static let unansweredMax = 256
     /// Bytes given to the library in one turn.
     private static let turnBytes = 128 * 1024
 
@@ -83,14 +87,19 @@ final class DialledLink: MosquittoClientOwner {
     /// What to wait for at its socket; nil: it has none, or nothing is to be waited for.
     var interest: (descriptor: Int32, read: Bool, write: Bool)? {
         guard let client = self.client, client.descriptor >= 0 else { return nil }
-        return (client.descriptor, !self.isPaused, self.supervisor.state == .dialing || client.wantsWrite)
+        let wantsWrite = client.wantsWrite
+        if !wantsWrite { self.unanswered = 0 }
+        return (client.descriptor, !self.isHeldBack, self.supervisor.state == .dialing || wantsWrite)
     }
+
+    /// Whether nothing is to be read for now.
+    private var isHeldBack: Bool { self.isPaused || self.unanswered > Self.unansweredMax }
 
     func socketReady(read: Bool, write: Bool, isBroken: Bool, now: UInt64) {
         guard let client = self.client else { return }
         // What is not read cannot say that the peer has gone.
-        if self.isPaused, isBroken { return self.step(.ended("the connection was closed"), now) }
-        self.settle(client.run(isReadable: (read || isBroken) && !self.isPaused, isWritable: write || isBroken), client, now)
+        if self.isHeldBack, isBroken { return self.step(.ended("the connection was closed"), now) }
+        self.settle(client.run(isReadable: (read || isBroken) && !self.isHeldBack, isWritable: write || isBroken), client, now)
         // The library may have been told why before we could ask.
         if isBroken, self.client === client, self.supervisor.state == .dialing { self.step(.ended("nobody answers there"), now) }
     }
@@ -116,7 +125,7 @@ final class DialledLink: MosquittoClientOwner {
     }
 
     /// Whether there is something to do that no socket tells of.
-    var isRestless: Bool { !self.isPaused && self.client?.hasMore == true }
+    var isRestless: Bool { !self.isHeldBack && self.client?.hasMore == true }
 
     private func setPaused(_ isPaused: Bool, _ client: MosquittoClient, _ now: UInt64) {
         guard isPaused != self.isPaused else { return }
@@ -182,6 +191,7 @@ final class DialledLink: MosquittoClientOwner {
             self.acknowledgedBytes = 0
             self.isPaused = false
             self.refused = 0
+            self.unanswered = 0
         case .down(let failure): self.terms.events(self.peer.box, .down(failure))
         case .failed(let failure):
             self.terms.metrics.add(.federationLinkFailures)
@@ -213,6 +223,7 @@ final class DialledLink: MosquittoClientOwner {
             return self.refuse(now)
         }
         let message = LinkMessage(origin: place.origin, channel: place.channel, addressee: place.addressee, payload: payload)
+        self.unanswered += 1
         self.terms.events(self.peer.box, .received(message, taken: self.port.received(payload.count)))
         if !self.isPaused, self.port.isFull {
             self.isPaused = true

@@ -36,6 +36,9 @@ final class BoxConnectionHandler: ChannelDuplexHandler, KeptConnection {
     private static let partialSeconds: Int64 = 60
     /// Bytes of a CONNECT, which has a will.
     private static let connectBytesMax = 16 * 1024
+    /// Bytes that wait for the socket. What may be on its way to a box is less: above it are answers to a box that sends and does not read, and
+    /// then it is not read either.
+    private static let unwrittenBytesMax = 1024 * 1024
     /// Bytes of payloads that are written in one turn of the loop.
     private static let turnBytes = 128 * 1024
 
@@ -95,6 +98,8 @@ final class BoxConnectionHandler: ChannelDuplexHandler, KeptConnection {
         self.context = context
         self.phase = .new(deadline: self.keeper.loop.now + .seconds(Self.connectSeconds))
         self.keeper.keep(self)
+        let mark = ChannelOptions.Types.WriteBufferWaterMark(low: Self.unwrittenBytesMax / 2, high: Self.unwrittenBytesMax)
+        try? context.channel.syncOptions?.setOption(.writeBufferWaterMark, value: mark)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -153,7 +158,19 @@ final class BoxConnectionHandler: ChannelDuplexHandler, KeptConnection {
     // MARK: - From the box
 
     func read(context: ChannelHandlerContext) {
-        if self.isPaused { self.hasReadWaiting = true } else { context.read() }
+        if self.isPaused || !context.channel.isWritable { self.hasReadWaiting = true } else { context.read() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if !context.channel.isWritable { self.door.metrics.add(.federationReadsPaused) }
+        self.readWaiting()
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func readWaiting() {
+        guard self.hasReadWaiting, !self.isPaused, let context = self.context, context.channel.isWritable else { return }
+        self.hasReadWaiting = false
+        context.read()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -344,10 +361,7 @@ final class BoxConnectionHandler: ChannelDuplexHandler, KeptConnection {
         guard self.isPaused, !self.isFull else { return }
         self.isPaused = false
         self.lastHeard = self.keeper.loop.now
-        if self.hasReadWaiting {
-            self.hasReadWaiting = false
-            self.context?.read()
-        }
+        self.readWaiting()
     }
 
     /// PUBACKs go out in the order of their PUBLISHs [MQTT-4.6.0-2].
