@@ -1,6 +1,6 @@
 package import SkerryModel
 
-/// The body of a member entry: `1:box 2:standing 3:name 4:public key 5:log key 6:endpoint… 7:issuer 8:version(fix64) 9:cut… 10:reason 15:signature`.
+/// The body of a member entry: `1:box 2:standing 3:name 4:public key 5:log key 6:endpoint… 7:issuer 8:version(fix64) 9:cut 10:reason 15:signature`.
 package enum MemberCodec {
     /// What the CA signs: the body without its signature, behind a name of its own.
     package static func signedBytes(_ member: MemberEntry) -> [UInt8] {
@@ -23,12 +23,13 @@ package enum MemberCodec {
         for endpoint in member.endpoints { writer.text(6, endpoint) }
         writer.flag(7, member.isIssuer)
         writer.fixed64(8, member.version)
+        var cut: [UInt8] = []
         for (log, seq) in member.cut.sorted(by: { ($0.key.stream.rawValue, $0.key.epoch) < ($1.key.stream.rawValue, $1.key.epoch) }) {
-            var cut: [UInt8] = [log.stream.rawValue]
+            cut.append(log.stream.rawValue)
             cut.appendBigEndian(log.epoch)
             cut.appendBigEndian(seq)
-            writer.bytes(9, cut)
         }
+        if !cut.isEmpty { writer.bytes(9, cut) }
         writer.text(10, member.reason)
     }
 
@@ -56,13 +57,25 @@ package enum MemberCodec {
                 }
                 member.endpoints.append(text)
             } else if field == 9 {
-                let cut = Array(slice)
-                guard cut.count == 17, let stream = Stream(rawValue: cut[0]), let epoch = cut.bigEndian(at: 1), let seq = cut.bigEndian(at: 9) else {
-                    throw EntryDecodeError(.badField, at: 9)
-                }
-                member.cut[LogEpoch(origin: box, stream: stream, epoch: epoch)] = seq
+                member.cut = try Self.cut(slice, of: box)
             }
         }
         return member
+    }
+
+    /// Seventeen bytes for each epoch: `stream ‖ epoch ‖ seq`.
+    private static func cut(_ slice: ArraySlice<UInt8>, of box: BoxID) throws(EntryDecodeError) -> [LogEpoch: UInt64] {
+        guard slice.count % 17 == 0, slice.count / 17 <= MemberRules.cutMax else { throw EntryDecodeError(.badField, at: 9) }
+        var cut: [LogEpoch: UInt64] = [:]
+        var rest = slice
+        while let code = rest.first {
+            let record = Array(rest.prefix(17))
+            guard let stream = Stream(rawValue: code), let epoch = record.bigEndian(at: 1), let seq = record.bigEndian(at: 9) else {
+                throw EntryDecodeError(.badField, at: 9)
+            }
+            cut[LogEpoch(origin: box, stream: stream, epoch: epoch)] = seq
+            rest = rest.dropFirst(17)
+        }
+        return cut
     }
 }
