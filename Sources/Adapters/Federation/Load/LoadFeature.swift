@@ -315,7 +315,7 @@ package final class LoadFeature: FederationFeature {
         let online = self.node.online
         // Only the chat's clients are sent on to even the load out: what is queued for an MQTT client stays behind.
         let connections = online.count(.ws) + (isDraining ? online.count(.mqtt) : 0)
-        guard connections > 0 else { return }
+        guard connections > 0 || isDraining else { return }
         let candidates = self.candidates()
         let quota = self.state.withLock { state -> Int in
             let isOverloaded = candidates.first.map { state.assigner.isOverloaded($0, among: candidates) } ?? false

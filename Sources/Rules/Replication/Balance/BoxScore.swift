@@ -17,7 +17,7 @@ package enum BoxScore {
 
     /// - Parameter more: connections on their way to it that its load does not count yet.
     package static func of(_ load: BoxLoad, more: Int = 0) -> Double {
-        let connections = Double(load.connections + more) / Self.capacity(load)
+        let connections = (Double(load.connections) + Double(more)) / Self.capacity(load)
         return [connections, load.memory, load.descriptors, load.processor, load.loopLagMilliseconds / Self.loopLagFull].reduce(0) { max($0, $1) }
     }
 }

@@ -32,6 +32,8 @@ package struct Heartbeat: Sendable, Hashable {
     /// Bytes of an encoded one; a longer one is dropped.
     package static let bytesMax = 8 * 1024
     package static let peersMax = 64
+    /// More connections than a machine can have; what is said beyond is cut.
+    private static let connectionsMax: UInt64 = 1 << 32
     package static let versionBytesMax = 64
 
     package var start: StartMark
@@ -128,7 +130,7 @@ extension Heartbeat {
             hlc: HLC(rawValue: numbers[6] ?? 0), clock: BoxClockState(wireValue: numbers[7] ?? 0))
         let flags = numbers[15] ?? 0
         self.load = BoxLoad(
-            connections: Int(clamping: numbers[8] ?? 0), connectionsMax: Int(clamping: numbers[9] ?? 0),
+            connections: Int(min(numbers[8] ?? 0, Self.connectionsMax)), connectionsMax: Int(min(numbers[9] ?? 0, Self.connectionsMax)),
             weight: max(BoxScore.weightMin, min(BoxScore.weightMax, Self.share(numbers[10] ?? 1_000))), memory: Self.share(numbers[11]),
             processor: Self.share(numbers[12]), descriptors: Self.share(numbers[13]), loopLagMilliseconds: Double(min(numbers[14] ?? 0, 3_600_000)),
             isDiskLow: flags & Self.diskLow != 0)
@@ -136,7 +138,7 @@ extension Heartbeat {
         self.behind = numbers[16] ?? 0
         // A reason that only a newer version knows still keeps people away from that box.
         self.quarantine = texts[17].map { QuarantineReason(rawValue: String(decoding: $0, as: UTF8.self)) ?? .version }
-        self.onlineUsers = Int(clamping: min(numbers[18] ?? 0, 1 << 40))
+        self.onlineUsers = Int(min(numbers[18] ?? 0, Self.connectionsMax))
         self.presenceHash = numbers[19] ?? 0
         if let version = texts[20] {
             guard version.count <= Self.versionBytesMax, let text = String(validating: version, as: UTF8.self) else {

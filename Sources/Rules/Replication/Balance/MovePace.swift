@@ -15,13 +15,14 @@ package struct MovePace: Sendable, Hashable {
 
     /// How many of `connections` may be sent away now; to be asked once a second. Nothing is saved up while nobody has to go.
     package mutating func quota(connections: Int, isDraining: Bool, isOverloaded: Bool, now: UInt64) -> Int {
-        guard connections > 0, isDraining || isOverloaded else {
+        guard isDraining || isOverloaded else {
             self = MovePace()
             return 0
         }
         let share: Double
         if isDraining {
             let start = self.drainStart ?? now
+            // A drain goes on when nobody is left: who comes late goes at once.
             self.drainStart = start
             let passed = (now - min(now, start)) / 1_000
             let left = Self.drainSeconds > passed ? Self.drainSeconds - passed : 1
@@ -31,8 +32,9 @@ package struct MovePace: Sendable, Hashable {
             share = Double(connections) * Self.balancingShare
         }
         self.credit += min(share, Double(Self.perSecondMax))
-        let whole = Int(self.credit)
-        self.credit -= Double(whole)
+        // A hundred hundredths are one.
+        let whole = Int(self.credit + 1e-9)
+        self.credit = max(0, self.credit - Double(whole))
         return min(whole, Self.perSecondMax)
     }
 }
