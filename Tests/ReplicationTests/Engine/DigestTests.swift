@@ -114,15 +114,17 @@ struct DigestTests {
             for epoch: UInt64 in 1...20 { heads[Sample.log(epoch: epoch << 50, box: Sample.box(UInt8(number)))] = 1 << 40 }
         }
         var rig = EngineRig(boxes: 250, heads: heads)
-        for number: UInt8 in 2...250 {
-            rig.marks[Sample.box(number)] = StartMark(counter: 1 << 40, nonce: .max)
-            rig.step(.linkUp(Sample.box(number)))
-            rig.hearHello(Sample.box(number))
-        }
-        let payloads = rig.sent(to: Sample.box(250), .digest)
+        let last = Sample.box(250)
+        rig.makeLive(last)
+        rig.hearDigest(
+            last, marks: Dictionary(uniqueKeysWithValues: (2...249).map { (Sample.box($0), StartMark(counter: 1 << 40, nonce: .max)) }))
+        _ = rig.take()
+        rig.wait(61_000)
+        let payloads = rig.sent(to: last, .digest)
         #expect(payloads.count == 1)
         #expect(payloads.allSatisfy { $0.count <= LinkChannel.payloadBytesMax })
-        #expect(rig.digests(to: Sample.box(250)).first?.groups.count == 250)
+        #expect(rig.digests(to: last).first?.groups.count == 250)
+        #expect(rig.digests(to: last).first?.marks.count == 250)
     }
 
     @Test("Low-water marks are told, and rise only")

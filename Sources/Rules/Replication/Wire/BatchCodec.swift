@@ -16,6 +16,11 @@ package enum BatchCodec {
     package struct Received: Sendable, Hashable {
         package var federation: FederationID
         package var batch: Batch
+
+        package init(federation: FederationID, batch: Batch) {
+            self.federation = federation
+            self.batch = batch
+        }
     }
 
     package static func encode(_ batch: Batch, of federation: FederationID) -> [UInt8] {

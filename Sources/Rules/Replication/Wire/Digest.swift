@@ -217,7 +217,7 @@ package enum DigestCodec {
         }
         guard let origin else { throw EntryDecodeError(.missingField, at: 1) }
         guard let stream else { throw EntryDecodeError(.badField, at: 2) }
-        return DigestGroup(LogGroup(origin, stream), listed: listed, rest: EpochSum(count: count, hash: hash))
+        return DigestGroup(LogGroup(origin, stream), listed: listed, rest: count > 0 ? EpochSum(count: count, hash: hash) : EpochSum())
     }
 
     static func encode(_ box: BoxID, _ mark: StartMark) -> [UInt8] {
