@@ -73,6 +73,25 @@ struct PullTests {
         #expect(away.ranges(to: self.third).count == 1)
     }
 
+    @Test("Whoever still has what the origin has dropped is asked before the origin, and the origin when nobody has")
+    func lowWater() {
+        var rig = self.rig()
+        rig.hearDigest(self.third, [self.log: 10])
+        rig.answerRange(self.third, .entries(self.log, head: 10, [.batch(EngineRig.batch(self.log, 1...2))]))
+        rig.step(.linkDown(self.third))
+        _ = rig.take()
+        rig.makeLive(self.third, [self.log: 10])
+        rig.step(.linkDown(self.third))
+        rig.hearDigest(self.peer, [self.log: 20], lowWater: [self.log: 5])
+        #expect(rig.ranges(to: self.peer).count == 1, "nobody else is there")
+        rig.wait(rig.engine.limits.requestTimeout)
+        _ = rig.take()
+        rig.makeLive(self.third, [self.log: 10])
+        #expect(rig.ranges(to: self.third) == [.entries(self.log, from: 3, bytesMax: self.bytesMax)])
+        rig.wait(rig.engine.limits.askAgainMin)
+        #expect(rig.ranges(to: self.peer).isEmpty, "not while the other one can be asked")
+    }
+
     @Test("A holder that has less than it said, or answers badly, is left alone for a while; others are asked")
     func badHolder() {
         var rig = self.rig()

@@ -229,6 +229,18 @@ struct ReceiveTests {
         #expect(rig.engine.heads[self.log] == 3)
     }
 
+    @Test("A store that says it is done and took less has failed: nothing hangs, and it is not asked again at once")
+    func appliedLess() throws {
+        var rig = self.rig()
+        rig.hearBatch(EngineRig.batch(self.log, 1...3))
+        rig.step(.applied(try #require(rig.applies.first).token, heads: [self.log: 2]))
+        #expect(rig.engine.heads == [self.log: 2])
+        #expect(rig.alarms == [.cannotWrite])
+        _ = rig.take()
+        rig.wait(rig.engine.limits.applyRetryMin)
+        #expect(rig.ranges(to: self.peer) == [.entries(self.log, from: 3, bytesMax: rig.engine.limits.rangeBytesMax)])
+    }
+
     @Test("An apply that joins on one that failed fails too, and both are asked for once more from the start")
     func applyFailedInARow() throws {
         var rig = self.rig()

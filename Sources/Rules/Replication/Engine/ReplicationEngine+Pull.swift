@@ -82,8 +82,9 @@ extension ReplicationEngine {
                 continue
             }
             guard self.isUsable(place, log), !self.isAsked(log, order) else { continue }
+            if self.isThin(place, log), order.contains(where: { self.hasAll($0, log) }) { continue }
             if log.origin != self.peers[place].box, let origin = self.places[log.origin], self.peers[origin].isAsked,
-                self.target(origin, log) != nil, self.isUsable(origin, log)
+                self.target(origin, log) != nil, self.isUsable(origin, log), !self.isThin(origin, log)
             {
                 continue
             }
@@ -97,6 +98,13 @@ extension ReplicationEngine {
         let box = self.peers[place].box
         if (log.origin == box) != (other.origin == box) { return log.origin == box }
         return Self.isBefore(log, other)
+    }
+
+    /// Whether the peer has dropped entries that this box lacks; whoever has not is asked first.
+    private func isThin(_ place: Int, _ log: LogEpoch) -> Bool { self.peers[place].lowWater[log] ?? 0 > self.epoch(log)?.pending ?? 0 }
+
+    private func hasAll(_ place: Int, _ log: LogEpoch) -> Bool {
+        self.target(place, log) != nil && self.isUsable(place, log) && !self.isThin(place, log)
     }
 
     private func isUsable(_ place: Int, _ log: LogEpoch) -> Bool {

@@ -157,13 +157,17 @@ extension ReplicationEngine {
     mutating func applied(_ token: UInt64, _ heads: [LogEpoch: UInt64]) {
         guard let state = self.applies.removeValue(forKey: token) else { return }
         self.pendingBytes -= state.bytes
-        self.blockedPause = 0
+        if state.reach.allSatisfy({ $0.value <= heads[$0.key] ?? 0 }) { self.blockedPause = 0 }
         for (log, head) in heads.sorted(by: { Self.isBefore($0.key, $1.key) }) {
             self.update(log) { epoch in
                 epoch.head = max(epoch.head, head)
                 epoch.pending = max(epoch.pending, epoch.head)
             }
         }
+        // A store that took less than it was asked for has failed, whatever it says: nothing is left hanging.
+        let missing = state.reach.filter { $0.value > heads[$0.key] ?? 0 }.keys
+        for log in missing { self.fallBack(log) }
+        if !missing.isEmpty { self.pause() }
         for box in state.awaiting {
             if let place = self.places[box] { self.peers[place].isUrgent = true }
         }
@@ -178,19 +182,27 @@ extension ReplicationEngine {
             return self.applied(token, state.reach)
         }
         self.pendingBytes -= state.bytes
-        for log in state.reach.keys {
-            self.update(log) { $0.pending = $0.head }
-            for place in self.peers.indices {
-                // What was asked from where the log seemed to be joins no more.
-                if self.peers[place].pulls[log.stream]?.aim == .entries(log) { self.peers[place].pulls[log.stream] = nil }
-                if self.target(place, log) != nil { self.peers[place].ahead.insert(log) }
-            }
-        }
+        for log in state.reach.keys { self.fallBack(log) }
+        self.pause()
+    }
+
+    /// Nothing is taken or asked for, for a while that doubles with every failure.
+    private mutating func pause() {
         self.alarm(.cannotWrite)
         guard self.now.monotonic >= self.blockedUntil else { return }
         self.blockedPause = self.blockedPause == 0 ? self.limits.applyRetryMin : min(self.blockedPause * 2, self.limits.applyRetryMax)
         self.blockedUntil = self.now.monotonic + self.blockedPause
         self.needsPull = true
+    }
+
+    /// The log is where the disk has it.
+    private mutating func fallBack(_ log: LogEpoch) {
+        self.update(log) { $0.pending = $0.head }
+        for place in self.peers.indices {
+            // What was asked from where the log seemed to be joins no more.
+            if self.peers[place].pulls[log.stream]?.aim == .entries(log) { self.peers[place].pulls[log.stream] = nil }
+            if self.target(place, log) != nil { self.peers[place].ahead.insert(log) }
+        }
     }
 
     mutating func setLowWater(_ marks: [LogEpoch: UInt64]) {
