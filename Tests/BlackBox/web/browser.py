@@ -55,13 +55,13 @@ class Browser:
     def see_none(self, css: str, text: str | None = None):
         self.until(lambda: not self.all(css, text), f"no {css} saying {text!r}")
 
-    def until(self, condition, what: str):
+    def until(self, condition, what: str, seconds: float = DEADLINE_SECONDS):
         def check(_):
             try:
                 return condition()
             except (StaleElementReferenceException, ElementClickInterceptedException, IndexError):  # redrawn or moved at that moment
                 return None
-        return WebDriverWait(self.driver, DEADLINE_SECONDS, poll_frequency=0.05).until(check, f"{what}; the page shows: {self.text()[:600]!r}")
+        return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(check, f"{what}; the page shows: {self.text()[:600]!r}")
 
     def text(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text
@@ -161,7 +161,7 @@ class Browser:
 
     def stored(self, text: str):
         """Waits until one's own message has its tick."""
-        return self.until(lambda: next((one for one in self.all(".msg.mine", text) if one.find_elements(By.CSS_SELECTOR, ".status.stored")), None), f"{text!r} stored")
+        return self.until(lambda: next((one for one in self.all(".msg.mine", text) if one.find_elements(By.CSS_SELECTOR, ".status.stored, .status.replicated")), None), f"{text!r} stored")
 
     def count(self, text: str) -> int:
         return len([one for one in self.driver.find_elements(By.CSS_SELECTOR, ".msg .text") if one.text == text])

@@ -91,7 +91,7 @@ def test_a_drained_box_sends_its_client_on_and_nothing_is_lost_or_shown_twice(bo
     said = [f"{who} {number}" for number in range(40) for who in ("ann", "bea")]
     for text in said:
         (ann if text.startswith("ann") else bea).write(text)
-    ann.until(lambda: str(second.port("http")) in box_of(ann), "the chat at the other box")
+    ann.until(lambda: str(second.port("http")) in box_of(ann), "the chat at the other box", seconds=60)
     ann.live()
     for page in (ann, bea):
         page.until(lambda page=page: set(said) <= set(shown(page)), "everything that was said")
@@ -125,3 +125,48 @@ def test_the_chat_goes_on_at_another_box_when_its_own_dies(boxes, pages):
     # And its own box is as good as before when it is back.
     first.start()
     assert ann.complaints() == []
+
+
+def cut_off(page, box):
+    """From now on the browser cannot reach the chat of that box; the boxes still see each other."""
+    page.js("""
+        const [port] = arguments;
+        const Real = WebSocket;
+        window.opened = [];
+        window.WebSocket = function (address, protocols) {
+            const url = new URL(address);
+            window.opened.push(url.port);
+            if (url.port === port) url.port = '1';
+            return new Real(url.href, protocols);
+        };
+        window.WebSocket.OPEN = Real.OPEN;""", str(box.port("http")))
+
+
+def test_who_is_sent_to_a_box_that_cannot_be_reached_comes_back(boxes, pages):
+    first, second = boxes
+    ann, bea, *_ = pages
+    ann.write("before")
+    bea.message("before")
+    cut_off(ann, second)
+    ok(first.admin.rest.post("/v1/admin/drain", {"on": True}))
+    ann.until(lambda: ann.js("return window.opened.slice(0, 1)") == [str(second.port("http"))], "the chat is sent away", seconds=60)
+    ann.until(lambda: str(first.port("http")) in ann.js("return window.opened") and ann.js(LIVE) == "live", "the chat at its own box")
+    ann.write("back again")
+    bea.message("back again")
+    ann.stored("back again")
+    assert shown(ann) == shown(bea) == ["before", "back again"]
+
+
+@pytest.mark.long
+def test_a_page_that_is_older_than_the_federation_loads_itself_anew_and_goes_along(new_box, browser):
+    first, second = (new_box(config=f"federation.name = {name}\n") for name in ("Harbour", "Lighthouse"))
+    ann = first.person("ann")
+    page = browser().come_in(ann, "/")
+    page.js("window.isTheFirst = true")
+    pair(first, second)
+    ok(first.admin.rest.post("/v1/admin/drain", {"on": True}))
+    page.until(lambda: not page.js("return window.isTheFirst === true"), "the page loaded anew", seconds=60)
+    # Its box leaves whoever came back alone for half a minute.
+    page.until(lambda: page.js(LIVE) == "live" and str(first.port("http")) in box_of(page), "the chat at its own box")
+    page.until(lambda: str(second.port("http")) in box_of(page), "the chat at the other box", seconds=60)
+    page.live()

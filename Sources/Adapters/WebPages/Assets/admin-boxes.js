@@ -249,10 +249,13 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
           return;
         }
         const waiting = candidates.filter(({ state: at }) => at !== 'nearby');
+        // The token has done its work, and what is to be decided now needs the room.
+        shown.hidden = waiting.length > 0;
         const sign = JSON.stringify(waiting.map((item) => item.box));
-        if (!waiting.length || news.dataset.sign === sign) return;
+        if ((news.dataset.sign ?? '[]') === sign) return;
         news.dataset.sign = sign;
-        news.replaceChildren(h('h3', {}, t('boxesWaiting')), h('ul', { class: 'boxes' }, waiting.map((item) => candidate(item))));
+        if (!waiting.length) news.replaceChildren();
+        else news.replaceChildren(h('h3', {}, t('boxesWaiting')), h('p', { class: 'hint' }, t('boxesWaitingText')), h('ul', { class: 'boxes' }, waiting.map((item) => candidate(item))));
       });
     }
   }

@@ -7,12 +7,14 @@ import { gateRoute, showGate } from './gate.js';
 import { errorText, t } from './i18n.js';
 import { List } from './list.js';
 import { detailsDialog, newChatDialog } from './people.js';
+import { home } from './places.js';
 import { settingsDialog } from './settings.js';
-import { applyTheme, currentSession, dropSession, forgetUser, isSessionKey, session } from './storage.js';
+import { applyTheme, currentSession, dropSession, forgetUser, isSessionKey, session, spare } from './storage.js';
 import { preview, Thread } from './thread.js';
 
 const announcementsMax = 5;
 const elsewhereAttempts = 6;
+const renewMilliseconds = 600_000;
 const root = document.getElementById('app');
 let app = null;
 
@@ -28,9 +30,14 @@ class App {
     });
     this.pending = new Set();
     this.build();
-    this.visible = () => { if (document.visibilityState === 'visible') this.thread?.afterScroll(); };
+    this.visible = () => {
+      if (document.visibilityState === 'visible') this.thread?.afterScroll();
+      this.renew();
+    };
     document.addEventListener('visibilitychange', this.visible);
     addEventListener('focus', this.visible);
+    this.fenced = (event) => { if (event.effectiveDirective === 'connect-src') this.isFenced = true; };
+    document.addEventListener('securitypolicyviolation', this.fenced);
     this.chat.link.connect();
   }
 
@@ -140,6 +147,7 @@ class App {
       this.wasLive = true;
       this.box = box;
       this.later('list');
+      this.renew();
       return;
     }
     // A short gap is nobody's concern.
@@ -149,6 +157,16 @@ class App {
       this.banner.replaceChildren(h('span', {}, text), state === 'waiting' ? button(t('connectNow'), { class: 'link', onclick: () => { clearTimeout(this.chat.link.retryTimer); this.chat.link.connect(); } }) : '', this.elsewhere());
       this.banner.hidden = false;
     }, this.banner.hidden ? 900 : 0);
+  }
+
+  /**
+   * This page may go only to boxes that its own box knew when it was loaded. One that has joined since then is behind the fence until the page is
+   * loaded anew, which happens when nobody is in the middle of something: what was written is kept.
+   */
+  renew() {
+    if (!this.isFenced || !this.chat.link.isLive || this.chat.link.place !== home) return;
+    const isBusy = document.visibilityState === 'visible' && (document.querySelector('dialog[open], .popup') || this.thread?.input.value);
+    if (!isBusy && spare('skerry.renewed', renewMilliseconds)) location.reload();
   }
 
   /** When even the other boxes cannot be reached from this page, their own pages may still be: a certificate one has to look at first, for one. */
@@ -178,6 +196,7 @@ class App {
     this.thread?.close();
     clearTimeout(this.bannerTimer);
     document.removeEventListener('visibilitychange', this.visible);
+    document.removeEventListener('securitypolicyviolation', this.fenced);
     removeEventListener('focus', this.visible);
     this.announcer?.remove();
     this.chat.link.stop();

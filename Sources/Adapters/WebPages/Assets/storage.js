@@ -17,6 +17,15 @@ export function keys(prefix) {
   try { return Object.keys(localStorage).filter((key) => key.startsWith(prefix)); } catch { return []; }
 }
 
+/** Whether this tab has not done the thing of that name for so long; from now on it has. A browser that keeps nothing never does it. */
+export function spare(name, milliseconds) {
+  try {
+    if (Date.now() - Number(sessionStorage.getItem(name)) < milliseconds) return false;
+    sessionStorage.setItem(name, String(Date.now()));
+    return true;
+  } catch { return false; }
+}
+
 // MARK: The signed-in person
 
 const sessionKey = 'skerry.session';
