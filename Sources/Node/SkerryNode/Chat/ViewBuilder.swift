@@ -5,7 +5,7 @@ package import Store
 
 /// Makes what clients see from rows and entries, as it stands now: edits applied, recalled content gone.
 package struct ViewBuilder {
-    let store: any StoreReading
+    package let store: any StoreReading
     private let held: HeldElsewhere?
 
     /// - Parameter held: to say of messages whether other boxes have them; nil: not to say.

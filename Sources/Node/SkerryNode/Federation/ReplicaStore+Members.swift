@@ -4,15 +4,12 @@ import Store
 extension ReplicaStore {
     /// Keeps member rows that did not come by the log: what a box is told when it joins, so that it knows whom to ask for the log.
     ///
-    /// Rows that are older than what is there are left out. Their signature is the caller's business.
+    /// Which of two rows counts is as for rows that an entry brings. Their signature is the caller's business.
     package func adopt(_ members: [MemberEntry]) async throws(SkerryError) {
         let origin = self.node.box
         try await self.node.commits.commit { log in
-            for member in members {
-                if let row = try log.store.member(member.box), row.entry.version >= member.version || row.entry.standing == .removed { continue }
-                let stamp = Order(hlc: HLC(rawValue: 0), origin: origin, epoch: 0, seq: 0)
-                try log.store.put(MemberRecord(entry: member, stamp: stamp))
-            }
+            let stamp = Order(hlc: HLC(rawValue: 0), origin: origin, epoch: 0, seq: 0)
+            for member in members { try Applier.apply(.member(member), order: stamp, position: LocalPosition(epoch: 0, seq: 0), to: log.store) }
         }
     }
 

@@ -48,6 +48,7 @@ package final class ReplicaStore: Sendable {
             var stored = EngineStored(startCounter: counter, startNonce: nonce)
             for epoch in try log.store.epochs() {
                 stored.heads[epoch.log] = epoch.head
+                if log.isWriting(epoch.log) { stored.current.insert(epoch.log) }
                 if epoch.lowWater > 0 { stored.lowWater[epoch.log] = epoch.lowWater }
                 if epoch.log.origin == box { held.add(epoch.log, number: epoch.number, upTo: epoch.replicated) }
             }
@@ -94,19 +95,6 @@ package final class ReplicaStore: Sendable {
         } catch {
             throw ChatService.refusal(error)
         }
-    }
-
-    /// Takes member rows that were not brought by an entry: the list that a joining box was given. The caller has seen to their signatures.
-    /// A row that an entry brings counts as any other: the greater version, and removed for ever.
-    package func admit(_ entries: [MemberEntry]) async throws(SkerryError) {
-        let box = self.node.box
-        try await self.node.commits.commit { log in
-            let order = Order(hlc: HLC(rawValue: 0), origin: box, epoch: 0, seq: 0)
-            for entry in entries {
-                try Applier.apply(.member(entry), order: order, position: LocalPosition(epoch: 0, seq: 0), to: log.store)
-            }
-        }
-        self.feed.listener?.membersChanged()
     }
 
     // MARK: - Telling senders

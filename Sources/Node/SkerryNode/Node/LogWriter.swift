@@ -268,6 +268,9 @@ package struct LogTransaction {
     /// Whether anybody listens for the user: what is made for one person alone need not be made for nobody.
     package func isHeard(_ user: UserID) -> Bool { self.log.isHeard(user) }
 
+    /// Whether `log` is what this run of the box appends to.
+    func isWriting(_ log: LogEpoch) -> Bool { self.log.isWriting(log) }
+
     /// Where a client stands that has seen everything up to here.
     package func cursorToken() throws -> String { try self.log.cursor(self.store).token }
 }
