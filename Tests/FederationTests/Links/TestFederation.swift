@@ -77,7 +77,13 @@ final class EventLog: Sendable {
         var description: String { "\(self.kind) \(self.box) \(self.text)" }
     }
 
-    private let state = Mutex<(entries: [Entry], held: [@Sendable () -> Void], isHolding: Bool)>(([], [], false))
+    private struct State {
+        var entries: [Entry] = []
+        var held: [@Sendable () -> Void] = []
+        var isHolding = false
+    }
+
+    private let state = Mutex(State())
 
     func hear(_ event: TransportEvent) {
         let entry: Entry
