@@ -84,6 +84,12 @@ extension FederationService: MembershipHost {
         self.view.start = StartMark(counter: stored.startCounter, nonce: stored.startNonce)
         self.view.federation = identity.federation
         for feature in self.features { feature.joined(identity.federation) }
+        self.view.hints = Dictionary(
+            stored.kept.compactMap { name, value in
+                guard name.hasPrefix(Self.hintName), let box = BoxID(text: name.dropFirst(Self.hintName.count)) else { return nil }
+                return (box, String(decoding: value, as: UTF8.self).split(separator: "\n").map(String.init))
+            }
+        ) { first, _ in first }
         for run in self.early { self.step(.appended(run)) }
         self.early = []
         await self.reloadMembers()

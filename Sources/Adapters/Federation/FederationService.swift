@@ -89,6 +89,8 @@ package actor FederationService {
     package func stop() async {
         self.ticking?.cancel()
         for feature in self.features { feature.stop() }
+        // What they said last comes by way of the loop, and goes out before the links end.
+        await withCheckedContinuation { said in self.loop.execute { said.resume() } }
         self.waking?.cancel()
         await self.leave()
     }
@@ -139,8 +141,14 @@ package actor FederationService {
 
     /// A member was heard of at these addresses.
     package nonisolated func hint(_ box: BoxID, _ endpoints: [String]) {
-        if self.view.hint(box, endpoints) { self.enter { $0.keepLinks() } }
+        guard self.view.hint(box, endpoints) else { return }
+        // Remembered, because after a restart nobody may be there to say it again.
+        let text = endpoints.prefix(MemberEntry.endpointsMax).map { String($0.prefix(MemberEntry.endpointBytesMax)) }.joined(separator: "\n")
+        self.replica.persist(name: Self.hintName + box.description, Array(text.utf8))
+        self.enter { $0.keepLinks() }
     }
+
+    static let hintName = "at."
 
     /// Somebody else on this network runs with this box's identity.
     package nonisolated func twinFound() { self.enter { $0.step(.identityTaken) } }
@@ -230,6 +238,7 @@ package actor FederationService {
             asked.answer.resume(returning: nil)
         }
         self.step(.tick)
+        self.countEngine()
         for feature in self.features { feature.tick(now: now) }
     }
 

@@ -68,6 +68,12 @@ package final class FederationView: Sendable {
     /// The active member that holds this key.
     package func member(publicKey: [UInt8]) -> BoxID? { self.state.withLock { $0.keys[publicKey] } }
 
+    /// Where boxes were heard of lately.
+    var hints: [BoxID: [String]] {
+        get { self.state.withLock(\.endpoints) }
+        set { self.state.withLock { $0.endpoints = newValue } }
+    }
+
     /// Addresses that `box` was heard from, newest first; true when they are news.
     func hint(_ box: BoxID, _ endpoints: [String]) -> Bool {
         self.state.withLock { state in

@@ -34,7 +34,7 @@ final class BoxFederation: Service {
             node: node,
             own: LoadFeature.Own(
                 start: { facts.start }, version: SkerryVersion.text, box: parts.itself, behind: { facts.behind }, quarantine: { facts.quarantine }),
-            presence: presence)
+            presence: presence, heard: { box, heartbeat in facts.heard(box, heartbeat) })
         var place = FederationPlace(name: parts.itself.name) {
             doors.endpoints
         } transport: { identity, member, events in
@@ -59,7 +59,7 @@ final class BoxFederation: Service {
         let service = FederationService(
             node: node, replica: ReplicaStore(node: node), features: [load, presence, topics, blobs], place: place, limits: limits, loop: group.next(),
             logger: logger)
-        facts.watch(service.view)
+        facts.watch(service)
         (self.service, self.membership, self.blobs, self.doors, self.group, self.logger) = (service, membership, blobs, doors, group, logger)
         let hooks = DiscoveryService.Hooks(
             isMember: { box in service.view.members[box]?.standing == .active }, found: { box, endpoints in service.hint(box, endpoints) },
@@ -118,12 +118,21 @@ final class BoxFederation: Service {
 
 /// What the load feature says of the box, which the service comes to know.
 private final class FederationFacts: Sendable {
-    private let view = Mutex<FederationView?>(nil)
+    private let service = Mutex<FederationService?>(nil)
+    private var view: FederationView? { self.service.withLock { $0?.view } }
 
-    func watch(_ view: FederationView) { self.view.withLock { $0 = view } }
-    var start: StartMark { self.view.withLock { $0?.start } ?? StartMark(counter: 0, nonce: 0) }
-    var quarantine: QuarantineReason? { self.view.withLock { $0?.quarantine } }
-    var behind: UInt64 { self.view.withLock { $0?.sync.values.map(\.ahead).max() } ?? 0 }
+    func watch(_ service: FederationService) { self.service.withLock { $0 = service } }
+    var start: StartMark { self.view?.start ?? StartMark(counter: 0, nonce: 0) }
+    var quarantine: QuarantineReason? { self.view?.quarantine }
+    var behind: UInt64 { self.view?.sync.values.map(\.ahead).max() ?? 0 }
+
+    /// A box says in every heartbeat where it can be reached: next time it is looked for there first.
+    func heard(_ box: BoxID, _ heartbeat: Heartbeat) {
+        let places = heartbeat.endpoints.filter { $0.kind == "federation" }.map { place in
+            place.address.contains(":") ? "[\(place.address)]:\(place.port)" : "\(place.address):\(place.port)"
+        }
+        if !places.isEmpty { self.service.withLock { $0 }?.hint(box, places) }
+    }
 }
 
 /// Where other boxes come in.
