@@ -1,6 +1,5 @@
 """Network namespaces, one a box, on one bridge: partitions by nftables, delay by a forwarder in user space, clocks by faketime, small disks by tmpfs."""
 
-import glob
 import os
 import pathlib
 import random
@@ -9,6 +8,7 @@ import subprocess
 import time
 
 from harness import Box
+from harness.clock import wrong_clock
 from harness.federation import invite, join
 
 PROGRAMS = ["ip", "nft"]
@@ -137,8 +137,7 @@ class NetBox(Box):
 
     def set_clock(self, offset: str | None) -> None:
         """From its next start on the box's calendar is wrong by so much, such as `-10y` or `+3d`; nil: right."""
-        self.variables = {} if offset is None else {
-            "LD_PRELOAD": faketime_library(), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+        self.variables = {} if offset is None else wrong_clock(offset)
 
     def sleep(self) -> None:
         """SIGSTOP."""
@@ -184,13 +183,6 @@ class NetBox(Box):
 
     def free_disk(self) -> None:
         (self.directory / "ballast").unlink(missing_ok=True)
-
-
-def faketime_library() -> str:
-    found = glob.glob("/usr/lib/*/faketime/libfaketime.so.1") + glob.glob("/usr/lib/faketime/libfaketime.so.1")
-    if not found:
-        raise RuntimeError("libfaketime is missing: install the package faketime")
-    return found[0]
 
 
 def federate(boxes: list[NetBox]) -> None:

@@ -15,11 +15,12 @@ extension MembershipService {
         }
         if case .connecting = self.joining { throw Self.busyJoining }
         if case .waiting = self.joining { throw Self.busyJoining }
+        let before = self.joining
         self.joining = .connecting
         do throws(SkerryError) {
             try await self.checkFree(token, host)
         } catch {
-            self.joining = .failed(error)
+            self.become(before)
             throw error
         }
         self.isPatienceOver = false

@@ -13,7 +13,7 @@ extension ControlCommands {
         let (pairing, wish) = (federation.pairing, request.boxes)
         switch request.verb {
         case .pairInvite: return Self.reply(try await pairing.invite(waits: wish.waits ?? false), waits: wish.waits ?? false)
-        case .pairJoin: return Self.reply(try await pairing.join(token: try Self.given(wish.token, "token")), pairing)
+        case .pairJoin: return Self.reply(try await pairing.join(token: wish.token ?? ""), pairing)
         case .pairAnnounce:
             try await pairing.announce(wish.isOn ?? true)
             return ControlReply(
