@@ -37,6 +37,8 @@ final class SimBox {
     private var deferred: [() -> Void] = []
     private var random: SimRandom
     private(set) var quarantine: QuarantineReason?
+    /// In this run.
+    private var knowsItWasRestored = false
     /// How far this run's own entries were reported to be held by others.
     var replicatedUpTo: [LogEpoch: UInt64] = [:]
     private var tickAt: UInt64 = 0
@@ -72,6 +74,7 @@ final class SimBox {
         self.commitAt = nil
         self.epochs = [:]
         self.quarantine = nil
+        self.knowsItWasRestored = false
         self.hasFailedApply = false
         self.replicatedUpTo = [:]
         self.toldCuts = [:]
@@ -225,6 +228,7 @@ final class SimBox {
             if sync.unacknowledgedBytes > bound { self.world.fail("P6", "\(self.name) has \(sync.unacknowledgedBytes) bytes under way on one link") }
         case .quarantined(let reason):
             self.quarantine = reason
+            if reason != nil { self.knowsItWasRestored = true }
             self.world.note(0x35, "\(self.name) quarantine \(reason?.rawValue ?? "over")")
             if reason != nil { self.world.figures.quarantines += 1 }
             self.checkQuarantine(reason)
@@ -256,6 +260,10 @@ final class SimBox {
 
     private func take(_ token: UInt64, _ batches: [IncomingBatch], _ milliseconds: UInt64) {
         for incoming in batches {
+            // Only a box that was restored, or doubled, lacks something of its own.
+            if incoming.batch.log.origin == self.id, !self.knowsItWasRestored {
+                self.world.fail("Q", "\(self.name) takes back what it wrote itself and does not know that it was restored")
+            }
             guard let cut = self.toldCuts[incoming.batch.log.origin], incoming.batch.log.origin != self.id else { continue }
             let end = cut[incoming.batch.log] ?? 0
             let held = self.disk.log(self.world.truth.log(incoming.batch.log)?.index ?? .max).head

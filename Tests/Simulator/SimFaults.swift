@@ -264,6 +264,7 @@ final class SimFaults {
                         let other = link.sides[0].id == box.id ? link.sides[1] : link.sides[0]
                         if !other.accepts(box.id) { self.world.network.drop(link) }
                     }
+                    if !self.world.isLiving { self.mend() }
                 }), within: 0)
     }
 
@@ -300,7 +301,8 @@ final class SimFaults {
             if !isKnown { self.world.removed[id] = nil }
         }
         for box in self.world.boxes where self.world.removed[box.id] != nil { self.writeOff(box) }
-        for box in others where !others.contains(where: { $0 !== box && $0.accepts(box.id) && !$0.isRemoved }) && !box.isRemoved {
+        for box in others where box.instance >= self.world.profile.boxes && !box.isRemoved {
+            guard !others.contains(where: { $0 !== box && $0.accepts(box.id) && !$0.isRemoved }) else { continue }
             self.world.note(0x5c, "\(box.name) belongs to nobody")
             box.stop()
             box.isGone = true
@@ -327,12 +329,17 @@ final class SimFaults {
             }
             if !box.isRunning, !box.isGone { box.start() }
         }
-        for link in world.network.links {
+        self.mend()
+    }
+
+    /// All links that there ever were.
+    private func mend() {
+        for link in self.world.network.links {
             // A chain whose middle was removed is two federations.
-            let isSparse = world.profile.has(.sparse) && world.removed.isEmpty && link.sides[1].instance - link.sides[0].instance > 1
+            let isSparse = self.world.profile.has(.sparse) && self.world.removed.isEmpty && link.sides[1].instance - link.sides[0].instance > 1
             if !isSparse { link.cuts = 0 }
             link.isDeaf = [false, false]
         }
-        world.network.poke()
+        self.world.network.poke()
     }
 }

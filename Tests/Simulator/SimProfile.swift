@@ -72,8 +72,9 @@ struct SimProfile {
         self.limits.applyWithin = random.time(0, 1_000)
         self.limits.applyWithinWhenWanted = random.time(0, 50)
         if random.chance(300) {
-            self.limits.windowBytesMax = random.between(300, 4_000)
-            self.limits.rangeBytesMax = random.between(500, 6_000)
+            // An answer takes a quarter of the window, as it does in a box: what finds none is not given, and asked for again after a while.
+            self.limits.rangeBytesMax = random.between(300, 3_000)
+            self.limits.windowBytesMax = max(4 * self.limits.rangeBytesMax, 4 * self.paddingMax)
         }
         if random.chance(300) {
             self.limits.gapEntriesMax = random.between(1, 8)
