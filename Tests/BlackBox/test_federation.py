@@ -185,7 +185,7 @@ def test_typing_crosses(pairs):
 def test_a_lost_box_is_cut_off_and_stays_out(pairs):
     first, second = pairs
     them = next(box for box in boxes(first) if not box["isSelf"])["box"]
-    ok(first.admin.rest.delete(f"/v1/admin/boxes/{them}", json={"lost": True, "reason": "stolen"}))
+    ok(first.admin.rest.delete(f"/v1/admin/boxes/{them}", params={"lost": "true", "reason": "stolen"}))
     eventually(lambda: next(box for box in boxes(first) if box["box"] == them)["standing"] == "removed", "it is off the list")
     anna = first.person("anna")
     second.restart()
