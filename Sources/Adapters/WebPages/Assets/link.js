@@ -18,10 +18,13 @@ const openMilliseconds = { home: 15_000, other: 6000 };
 const movedMilliseconds = 5000;        // for the close after `moved`
 const listMilliseconds = 300_000;      // how old the list of boxes may be
 const boxesMax = 64;                   // places kept; a federation has 32 boxes
+const lagMilliseconds = 60_000;        // how long after a change of boxes a conversation may be unknown for no other reason
 const strangersMax = 5;                // other boxes that do not know the token before it counts as ended
 
+const same = (one, other) => one.ws === other.ws;
+
 export class Link {
-  /** `on`: `state(name, detail)`, `hello(d)`, `push(t, d)`, `reload()` (everything anew, a promise), `live()`. */
+  /** `on`: `state(name, detail)`, `hello(d)`, `push(t, d)`, `reload()` (everything anew, a promise), `live()`, `boxes()`. */
   constructor(token, on) {
     this.token = token;
     this.on = on;
@@ -32,6 +35,7 @@ export class Link {
     this.nextId = 1;
     this.waiting = new Map();
     this.place = home;    // where to connect next, or where one is connected
+    this.good = home;     // where one was live last
     this.failures = 0;    // attempts there that did not become live
     this.queue = [];      // where to try after it
     this.others = [];     // places of sister boxes, as last listed
@@ -42,6 +46,9 @@ export class Link {
   }
 
   get isLive() { return this.state === 'live'; }
+
+  /** Whether the box of now may not have heard yet of everything that this client has. */
+  get mayLag() { return performance.now() - this.changed < lagMilliseconds; }
 
   connect() {
     if (this.socket || this.state === 'stopped') return;
@@ -69,6 +76,7 @@ export class Link {
     document.removeEventListener('visibilitychange', this.wake);
     this.setState('stopped');
     this.drop();
+    useBox(home.base);
   }
 
   // MARK: One connection
@@ -79,7 +87,7 @@ export class Link {
       if (this.socket !== socket) return;
       clearTimeout(this.openTimer);
       useBox(this.place.base);
-      this.place.box ??= hello.box;
+      this.place.box = hello.box;
       this.setState('syncing');
       this.beat(hello.heartbeat ?? 25);
       this.on.hello(hello);
@@ -91,6 +99,7 @@ export class Link {
       this.attempt = this.swings;
       this.failures = this.strangers = 0;
       this.queue = [];
+      if (!same(this.place, this.good)) this.changed = this.liveSince;
       this.good = this.place;
       this.setState('live');
       this.on.live();
@@ -208,10 +217,10 @@ export class Link {
     const failed = this.place;
     if (!this.queue.length) {
       if (this.assigned !== failed.ws) await this.assign(failed);
-      const away = shuffled(this.others).filter(({ ws, box }) => ws !== failed.ws && !(box && box === failed.box));
-      const rest = [...new Set([this.good ?? home, home])].filter((place) => place.ws !== failed.ws);
+      const away = shuffled(this.others).filter((place) => !same(place, failed) && !(place.box && place.box === failed.box));
+      const rest = [...(same(this.good, home) ? [] : [this.good]), home].filter((place) => !same(place, failed));
       // One that was good a moment ago is likelier to come back than one never seen; the page's own box is always among them.
-      this.queue.push(...(failed === this.good || failed === home ? [...away, ...rest] : [...rest, ...away]));
+      this.queue.push(...(same(failed, this.good) || same(failed, home) ? [...away, ...rest] : [...rest, ...away]));
     }
     if (this.socket) return; // the person did not want to wait
     this.place = this.queue.shift() ?? home;
@@ -221,11 +230,11 @@ export class Link {
   /** The box that is to be left may still say which other ones have room. */
   async assign(failed) {
     this.assigned = failed.ws;
-    const at = this.good && this.good.ws !== failed.ws ? this.good.base : home.base;
-    if (failed === home && at === home.base) return;
+    const asked = same(this.good, failed) ? home : this.good;
+    if (same(asked, failed)) return;
     try {
       const query = new URLSearchParams({ ...(failed.box ? { prev: failed.box } : {}), ...(this.hop ? { token: this.hop } : {}) });
-      const answer = await api('GET', `/assign?${query}`, undefined, { at, seconds: 5 });
+      const answer = await api('GET', `/assign?${query}`, undefined, { at: asked.base, seconds: 5 });
       const offered = [answer, ...(answer.alternates ?? [])].filter(({ box }) => box !== failed.box).flatMap(placesOf);
       this.queue.push(...offered.slice(0, boxesMax));
     } catch { /* it does not answer either */ }
@@ -234,7 +243,7 @@ export class Link {
   /** The token is not known there. Where one was live it has ended; another box may just not have heard of it yet. */
   unknown(socket, error) {
     this.strangers += 1;
-    if (this.place === (this.good ?? home) || this.place === home || this.strangers > strangersMax) this.end('unauthenticated', error);
+    if (same(this.place, this.good) || this.strangers > strangersMax) this.end('unauthenticated', error);
     else { this.failures = patience.known; this.lost(socket); }
   }
 
@@ -276,7 +285,7 @@ export class Link {
       [this.place, ...this.queue] = going;
       this.failures = 0;
     }
-    const isSpent = this.failures >= (this.place === this.good || this.place === home ? patience.known : patience.other);
+    const isSpent = this.failures >= (same(this.place, this.good) || same(this.place, home) ? patience.known : patience.other);
     this.retryTimer = setTimeout(async () => {
       if (isSpent) await this.elsewhere();
       if (this.state === 'waiting') this.connect();

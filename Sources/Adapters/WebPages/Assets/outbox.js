@@ -74,7 +74,8 @@ export class Outbox {
       this.on.stored(item, answer);
     } catch (error) {
       if (!this.items.has(item.cid)) return;
-      if (error.code === 'offline' || error.temporary) {
+      // A box one has only just come to may not know the conversation yet, or that one is in it.
+      if (error.code === 'offline' || error.temporary || (this.link.mayLag && ['not_found', 'forbidden'].includes(error.code))) {
         item.state = 'waiting';
         item.notBefore = performance.now() + (error.retryAfter ? error.retryAfter * 1000 : 1000 + Math.random() * 3000);
         this.flush();
