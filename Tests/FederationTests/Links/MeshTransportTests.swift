@@ -28,6 +28,25 @@ struct MeshTransportTests {
         #expect(!low.log.isUp(high.box) && !high.log.isUp(low.box))
     }
 
+    @Test("what one turn cannot send goes with the next, not when something else happens")
+    func turns() async throws {
+        let world = try await TestFederation(2)
+        let (low, high) = (world.boxes[0], world.boxes[1])
+        world.connect()
+        try await eventually("a link") { world.isConnected }
+        // Fleeting, so that no acknowledgement wakes anybody.
+        var slowest = Duration.zero
+        for round in 1...20 {
+            let start = ContinuousClock.now
+            for _ in 0..<2 { low.send(.ephemeral, [UInt8](repeating: 1, count: 65_536), to: high) }
+            low.send(.message, [UInt8(round)], to: high)
+            try await eventually("them") { high.log.messages.count == round * 3 }
+            slowest = max(slowest, ContinuousClock.now - start)
+        }
+        #expect(slowest < .milliseconds(900))
+        await world.stop()
+    }
+
     @Test("every channel goes over a link, addressed ones too")
     func channels() async throws {
         let world = try await TestFederation(2)

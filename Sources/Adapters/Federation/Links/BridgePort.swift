@@ -19,6 +19,7 @@ final class BridgePort: Sendable {
     /// What the bridge's thread finds.
     struct Work {
         var messages: [LinkMessage] = []
+        var bytes = 0
         var droppedBytes = 0
         var dropped = 0
     }
@@ -62,9 +63,8 @@ final class BridgePort: Sendable {
             var work = Work(droppedBytes: state.droppedBytes, dropped: state.dropped)
             state.droppedBytes = 0
             state.dropped = 0
-            var bytes = 0
-            while bytes < bytesMax, let message = state.outbox?.next() {
-                bytes += message.payload.count
+            while work.bytes < bytesMax, let message = state.outbox?.next() {
+                work.bytes += message.payload.count
                 work.messages.append(message)
             }
             return work

@@ -120,11 +120,15 @@ final class DialledLink: MosquittoClientOwner {
             self.terms.metrics.add(.federationDropped, work.dropped)
             self.acknowledgedBytes += work.droppedBytes
         }
+        self.hasMoreToSend = work.bytes >= Self.turnBytes
         for message in work.messages where self.client === client { self.publish(message, client, now) }
         self.tellAcknowledged()
     }
 
-    /// Whether there is something to do that no socket tells of.
+    /// Whether its turn was over before all was sent that could be.
+    private(set) var hasMoreToSend = false
+
+    /// Whether there is something to read that no socket tells of.
     var isRestless: Bool { !self.isHeldBack && self.client?.hasMore == true }
 
     private func setPaused(_ isPaused: Bool, _ client: MosquittoClient, _ now: UInt64) {
@@ -192,6 +196,7 @@ final class DialledLink: MosquittoClientOwner {
             self.isPaused = false
             self.refused = 0
             self.unanswered = 0
+            self.hasMoreToSend = false
         case .down(let failure): self.terms.events(self.peer.box, .down(failure))
         case .failed(let failure):
             self.terms.metrics.add(.federationLinkFailures)

@@ -129,7 +129,11 @@ private final class BridgeLoop {
             self.wait()
         }
         let now = self.bridge.now()
-        for link in self.links.values { link.leave(now: now) }
+        for link in self.links.values {
+            // What the box says last: that it leaves.
+            link.proceed(now: now)
+            link.leave(now: now)
+        }
         self.links = [:]
     }
 
@@ -161,7 +165,7 @@ private final class BridgeLoop {
             }
             polled.append(entry)
             if let deadline = link.deadline { due = min(due, deadline) }
-            if link.isRestless { isRestless = true }
+            if link.isRestless || link.hasMoreToSend { isRestless = true }
         }
         let before = self.bridge.now()
         let milliseconds = isRestless || due <= before ? 0 : min(due - before, 1_000)
