@@ -64,6 +64,7 @@ struct PullTests {
         silent.hearDigest(self.third, [self.log: 10])
         #expect(silent.ranges(to: self.third).isEmpty)
         silent.wait(silent.engine.limits.requestTimeout)
+        #expect(silent.engine.takeCounters().rangesTimedOut == 1)
         #expect(silent.ranges(to: self.third) == [.entries(self.log, from: 1, bytesMax: self.bytesMax)])
 
         var away = self.rig()

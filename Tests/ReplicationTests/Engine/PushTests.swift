@@ -53,6 +53,7 @@ struct PushTests {
         let bytes = rig.sent(to: self.peer, .message).reduce(0) { $0 + $1.count }
         #expect(bytes <= 20_000 && bytes > 19_000)
         #expect(pushed < 250)
+        #expect(rig.engine.takeCounters().windowsFull == 1)
         #expect(rig.sync(self.peer)?.phase == .lagging)
         _ = rig.take()
         // Room alone does not make it live: it would only find a gap.

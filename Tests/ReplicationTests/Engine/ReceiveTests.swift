@@ -309,6 +309,27 @@ struct ReceiveTests {
         #expect(rig.applies.isEmpty)
     }
 
+    @Test("What is left out is counted, each time, and asked for once")
+    func counted() {
+        var rig = self.rig(
+            limits: .with {
+                $0.gapEntriesMax = 1
+                $0.pendingBytesMax = 1_000
+            })
+        _ = rig.engine.takeCounters()
+        rig.hearBatch(EngineRig.batch(self.log, 1...1))
+        rig.hearBatch(EngineRig.batch(self.log, 1...1))
+        for seq: UInt64 in 4...6 { rig.hearBatch(EngineRig.batch(self.log, seq...seq)) }
+        rig.hearBatch(EngineRig.batch(self.log, 2...2, size: 900))
+        for _ in 0..<3 { rig.hear(self.peer, .message, [1]) }
+        let counters = rig.engine.takeCounters()
+        #expect(counters.duplicates == 1)
+        #expect(counters.gapsDropped == 2)
+        #expect(counters.withoutRoom == 1)
+        #expect(counters.refused == 3)
+        #expect(rig.engine.takeCounters() == EngineCounters())
+    }
+
     @Test("A box makes no more epochs here than the limit")
     func epochs() {
         var rig = self.rig(limits: .with { $0.epochsMax = 3 })

@@ -91,6 +91,7 @@ struct ServeTests {
         var rig = self.rig()
         for _ in 0..<5 { self.ask(&rig, .entries(self.log, from: 1, bytesMax: 65_536)) }
         #expect(rig.reads.count == 2)
+        #expect(rig.engine.takeCounters().rangesRefused == 3)
         for read in rig.reads { rig.step(.rangeRead(read.token, .absent)) }
         self.ask(&rig, .entries(self.log, from: 1, bytesMax: 65_536))
         #expect(rig.reads.count == 3)

@@ -27,6 +27,7 @@ extension ReplicationEngine {
             self.peers[place].fullSent = self.now.monotonic
             self.peers[place].isFullDue = false
         }
+        self.counters.digestsSent += 1
         self.send(place, .digest, DigestCodec.encode(self.digest(groups, isFull: isFull)))
     }
 

@@ -69,6 +69,7 @@ extension ReplicationEngine {
 
     private mutating func ask(_ request: RangeRequest, _ aim: PullState.Aim, _ from: UInt64, _ stream: Stream, _ place: Int) {
         let correlation = self.random()
+        self.counters.rangesAsked += 1
         self.peers[place].pulls[stream] = PullState(aim: aim, from: from, correlation: correlation, sent: self.now.monotonic)
         self.send(place, .request, LinkRequest(.range, correlation: correlation, body: RangeCodec.encode(request)).payload)
     }
@@ -129,6 +130,7 @@ extension ReplicationEngine {
             for stream in Stream.allCases {
                 guard let pull = self.peers[place].pulls[stream], self.now.monotonic >= pull.sent + self.limits.requestTimeout else { continue }
                 self.peers[place].pulls[stream] = nil
+                self.counters.rangesTimedOut += 1
                 if case .entries(let log) = pull.aim { self.avoid(place, log) }
             }
         }

@@ -24,6 +24,7 @@ extension ReplicationEngine {
                 guard self.peers[place].unacknowledged + payload.count <= self.limits.windowBytesMax else {
                     // No queue: it hears by the digest that there is more, and pulls.
                     self.peers[place].isLagging = true
+                    self.counters.windowsFull += 1
                     continue
                 }
                 self.peers[place].given[run.log] = batch.lastSeq

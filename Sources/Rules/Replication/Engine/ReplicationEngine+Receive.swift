@@ -14,7 +14,10 @@ extension ReplicationEngine {
         }
         guard self.isActive(batch.log.origin) else { return self.alarm(.notAMember(batch.log.origin)) }
         guard self.hasRoom(for: batch.log) else { return self.alarm(.malformed(link: box, message.channel)) }
-        if batch.lastSeq <= self.epoch(batch.log)?.pending ?? 0, !self.mutations.contains(.noDeduplication) { return }
+        if batch.lastSeq <= self.epoch(batch.log)?.pending ?? 0, !self.mutations.contains(.noDeduplication) {
+            self.counters.duplicates += 1
+            return
+        }
         guard self.isSigned(batch, link: box) else { return }
         self.take(batch)
         self.learn(place, batch.log, batch.lastSeq)
@@ -48,7 +51,10 @@ extension ReplicationEngine {
             self.submit(IncomingBatch(batch: batch, knownUpTo: pending, skippedUpTo: batch.lastSeq))
             return
         }
-        guard self.pendingBytes + BatchCodec.size(of: batch) <= self.limits.pendingBytesMax else { return }
+        guard self.pendingBytes + BatchCodec.size(of: batch) <= self.limits.pendingBytesMax else {
+            self.counters.withoutRoom += 1
+            return
+        }
         let known = self.mutations.contains(.noDeduplication) ? batch.firstSeq - 1 : pending
         self.submit(IncomingBatch(batch: batch, knownUpTo: known))
         self.closeGap(batch.log)
@@ -120,12 +126,17 @@ extension ReplicationEngine {
 
     private mutating func keepBeyondGap(_ batch: Batch) {
         let size = BatchCodec.size(of: batch)
-        guard self.gapBytes + size <= self.limits.gapBytesTotalMax else { return }
+        guard self.gapBytes + size <= self.limits.gapBytesTotalMax else {
+            self.counters.gapsDropped += 1
+            return
+        }
         var isKept = false
+        var hasRoom = true
         let entriesMax = self.limits.gapEntriesMax
         let bytesMax = self.limits.gapBytesMax
         self.update(batch.log) { epoch in
-            guard epoch.gapEntries + batch.items.count <= entriesMax, epoch.gapBytes + size <= bytesMax else { return }
+            hasRoom = epoch.gapEntries + batch.items.count <= entriesMax && epoch.gapBytes + size <= bytesMax
+            guard hasRoom else { return }
             let place = epoch.gap.firstIndex { $0.firstSeq >= batch.firstSeq } ?? epoch.gap.count
             if place < epoch.gap.count, epoch.gap[place].firstSeq == batch.firstSeq, epoch.gap[place].lastSeq >= batch.lastSeq { return }
             epoch.gap.insert(batch, at: place)
@@ -134,6 +145,7 @@ extension ReplicationEngine {
             isKept = true
         }
         if isKept { self.gapBytes += size }
+        if !hasRoom { self.counters.gapsDropped += 1 }
     }
 
     /// Hands on what was kept beyond a gap and joins now.

@@ -14,7 +14,10 @@ extension ReplicationEngine {
         case .entries(let log, let from, let bytesMax):
             let head = self.epoch(log)?.shown ?? 0
             guard from <= head else { return self.answer(.entries(log, head: head, []), request.correlation, place) }
-            guard self.peers[place].reads < self.limits.rangeReadsMax, self.peers[place].unacknowledged <= self.limits.windowBytesMax * 2 else { return }
+            guard self.peers[place].reads < self.limits.rangeReadsMax, self.peers[place].unacknowledged <= self.limits.windowBytesMax * 2 else {
+                self.counters.rangesRefused += 1
+                return
+            }
             self.peers[place].reads += 1
             let token = self.token()
             self.reads[token] = ReadState(peer: box, correlation: request.correlation, log: log, from: from)
@@ -29,6 +32,7 @@ extension ReplicationEngine {
     }
 
     private mutating func answer(_ response: RangeResponse, _ correlation: UInt64, _ place: Int) {
+        self.counters.rangesServed += 1
         let body = RangeCodec.encode(response, of: self.federation)
         self.send(place, .response, LinkRequest(.range, correlation: correlation, body: body).payload)
     }

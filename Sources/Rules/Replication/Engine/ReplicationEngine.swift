@@ -52,6 +52,7 @@ package struct ReplicationEngine: Sendable {
     var needsFinal = false
     var finalChecked: UInt64 = 0
     var alarms: [EngineAlarm: UInt64] = [:]
+    var counters = EngineCounters()
 
     /// When `tick` is wanted next, in monotonic milliseconds; nil: within a second as always.
     package private(set) var deadline: UInt64?
@@ -202,6 +203,10 @@ package struct ReplicationEngine: Sendable {
     }
 
     mutating func alarm(_ alarm: EngineAlarm) {
+        switch alarm {
+        case .forgedOrigin, .badSignature, .notAMember, .malformed, .wrongFederation, .versionMismatch: self.counters.refused += 1
+        case .aheadOfTime, .quarantined, .cannotWrite: break
+        }
         let now = self.now.monotonic
         let every = self.limits.alarmEvery
         if let last = self.alarms[alarm], now < last + every { return }
