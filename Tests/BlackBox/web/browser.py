@@ -5,7 +5,7 @@ import pathlib
 import shutil
 
 from selenium import webdriver
-from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.chrome.service import Service
@@ -61,7 +61,10 @@ class Browser:
                 return condition()
             except (StaleElementReferenceException, ElementClickInterceptedException, IndexError):  # redrawn or moved at that moment
                 return None
-        return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(check, f"{what}; the page shows: {self.text()[:600]!r}")
+        try:
+            return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(check)
+        except TimeoutException:
+            raise AssertionError(f"after {seconds:g} s not seen: {what}; the page shows: {self.text()[:600]!r}") from None
 
     def text(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text

@@ -77,7 +77,7 @@ def test_a_user_is_added_locked_and_unlocked(new_box, browser):
     other.see("[role=alert]")
     other.see("input[name=password]")
     other.fill_gate(name, "long enough")
-    other.see(".problem")
+    other.see("form .problem")  # the answer, not the note above that was there before
     choose("Unlock")
     status("Active")
     other.fill_gate(name, "long enough")

@@ -45,7 +45,7 @@ def pages(boxes, browser):
     made = []
     for person in (ann, at(second, bea)):
         page = browser().come_in(person, "/")
-        page.see(".conversation").click()
+        page.click(".conversation")
         page.see("#composer")
         made.append(page)
     return *made, ann, bea, conv
