@@ -118,6 +118,7 @@ extension SimWorld {
         let identities = (0..<self.profile.boxes).map { SimIdentity($0) }
         var members: [BoxID: EngineMember] = [:]
         for identity in identities { members[identity.id] = EngineMember(standing: .active, logKey: identity.logKey) }
+        self.founders = members
         for identity in identities {
             let isNew = !self.profile.has(.mixedVersions) || self.random.chance(500)
             _ = self.addBox(identity, DiskImage(members: members, isNewVersion: isNew))

@@ -181,7 +181,10 @@ final class SimFaults {
     private func wipe() {
         guard self.world.members.count > 1, let box = self.someBox({ $0.isRunning && $0.instance != 0 }) else { return }
         box.stop()
-        self.put(DiskImage(members: box.disk.members.filter { $0.value.standing == .active }, isNewVersion: box.disk.isNewVersion), on: box, "wiped")
+        // It still knows with whom it began; who came and went since is in the log.
+        var members = self.world.founders
+        members[box.id] = EngineMember(standing: .active, logKey: box.logKey)
+        self.put(DiskImage(members: members, isNewVersion: box.disk.isNewVersion), on: box, "wiped")
         self.world.after(self.random.time(500, 4_000)) { box.start() }
     }
 

@@ -27,6 +27,8 @@ final class SimWorld {
     /// Instances that will not be seen again: what only they hold is lost.
     var dead: UInt64 = 0
     let federation: FederationID
+    /// The members at the start, whom every box knows.
+    var founders: [BoxID: EngineMember] = [:]
     /// Things happened after which a box may rightly find itself rolled back or doubled.
     var hadRestore = false
     var hadClone = false
