@@ -92,6 +92,9 @@ package actor BlobChannel: FederationFeature {
         return try result.get()
     }
 
+    /// Blobs that somebody waits for.
+    package var fetching: Int { self.fetches.count }
+
     private static var goingDown: SkerryError { SkerryError(.unavailable, "The box is going down.") }
     private static var busy: SkerryError { SkerryError(.busy, "Too many files are being fetched from other boxes; try again shortly.", retryAfterSeconds: 5) }
 
