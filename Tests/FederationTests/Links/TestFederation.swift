@@ -225,6 +225,18 @@ struct TestFederation {
 
 struct TooSlow: Error, CustomStringConvertible { var description: String }
 
+/// Waits until a number has not changed for a while.
+func standstill(_ what: String, _ number: () async throws -> Int) async throws {
+    var last = -1
+    var same = 0
+    try await eventually("\(what) to stand still", seconds: 60) {
+        let now = try await number()
+        same = now == last ? same + 1 : 0
+        last = now
+        return same == 60
+    }
+}
+
 /// Waits until something is so.
 func eventually(_ what: String, seconds: Int = 20, _ isSo: () async throws -> Bool) async throws {
     let deadline = ContinuousClock.now + .seconds(seconds)
