@@ -1,4 +1,5 @@
 import Simulator
+import Testing
 
 /// Runs that found something. A seed means a world only as long as the simulator draws the same from it: when that changes, what they found is
 /// looked for among the thousands anyway, and these are worlds like others.
