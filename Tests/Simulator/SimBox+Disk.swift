@@ -60,6 +60,7 @@ extension SimBox {
         let group = self.jobs
         self.jobs = []
         guard !self.isDiskFull else { return self.refuse(group) }
+        self.world.figures.commits += 1
         var answers: [() -> Void] = []
         var runs: [CommittedRun] = []
         let members = self.disk.members

@@ -203,6 +203,7 @@ final class SimBox {
 
     private func checkMemory() {
         guard let held = self.engine?.heldBytes else { return }
+        self.world.figures.heldBytesMax = max(self.world.figures.heldBytesMax, held.beyondGaps + held.pending)
         let limits = self.world.profile.limits
         // A range that was asked for is taken whole.
         if held.beyondGaps > limits.gapBytesTotalMax || held.pending > limits.pendingBytesMax + LinkChannel.payloadBytesMax || held.pending < 0 {

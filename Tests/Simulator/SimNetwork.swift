@@ -211,6 +211,7 @@ final class SimNetwork {
     /// P6: what one link has under way stays within bounds, however long nothing gets through.
     private func checkWindow(_ link: SimLink, _ side: Int) {
         let bound = 3 * self.world.profile.limits.windowBytesMax + 4 * LinkChannel.payloadBytesMax
+        self.world.figures.linkBytesMax = max(self.world.figures.linkBytesMax, link.unacknowledged[side])
         guard link.unacknowledged[side] > bound else { return }
         self.world.fail("P6", "\(link.sides[side].name) has \(link.unacknowledged[side]) bytes under way to \(link.sides[1 - side].name)")
     }

@@ -118,6 +118,10 @@ package struct SimFigures: Sendable, Hashable {
     package var shown = 0
     package var quarantines = 0
     package var rejected = 0
+    package var commits = 0
+    /// The most bytes of others' entries that one engine held, and that one link had under way.
+    package var heldBytesMax = 0
+    package var linkBytesMax = 0
     /// Simulated milliseconds from the last fault to the same state everywhere.
     package var healing: UInt64 = 0
     package init() {}

@@ -4,7 +4,7 @@ import SkerryModel
 /// Everything of one run: its time, its boxes, its network, its clients, and what is true about them. One thread, no clock, no disk.
 final class SimWorld {
     let options: SimOptions
-    let profile: SimProfile
+    var profile: SimProfile
     /// For what happens; the boxes' own numbers come from forks.
     var random: SimRandom
     private(set) var now: UInt64 = 0
