@@ -37,6 +37,32 @@ struct MigrationTests {
         #expect(try self.database(directory).column("PRAGMA journal_mode") == ["wal"])
     }
 
+    @Test("The form for federations finds when each epoch began, and keeps edits and retained messages")
+    func federation() async throws {
+        let directory = TemporaryDirectory()
+        try SQLitePlace(directory: directory, migrations: Array(Migration.all.prefix(3))).open().close()
+        // Type 16, stamp 0x0102030405060708, the lowest byte first; then an entry that is none, one cut off, and an epoch without entries.
+        try self.database(directory).execute(
+            """
+            INSERT INTO epoch (number, origin, stream, epoch, head) VALUES (1, x'00010203040506070801', 2, 7, 1), (2, x'00010203040506070801', 2, 8, 1),
+              (3, x'00010203040506070801', 2, 9, 1), (4, x'00010203040506070801', 1, 9, 0);
+            INSERT INTO entry (pos, raw) VALUES (1 << 40 | 1, x'0810110807060504030201AABB'), (2 << 40 | 1, x'0810'),
+              (3 << 40 | 1, x'081011FFFFFFFFFFFFFFFF');
+            INSERT INTO message_edit (mid, by_user, text, stamp)
+              SELECT x'00000000000000A00000000000000001', x'00000000000000A00000000000000002', 'new', zeroblob(34);
+            INSERT INTO retained (topic, body, expires_ms) VALUES ('a', x'01', 0);
+            UPDATE total SET value = 1 WHERE name = 'retained';
+            UPDATE total SET value = 2 WHERE name = 'retained_bytes';
+            """)
+        let store = try self.open(directory)
+        defer { store.close() }
+        #expect(try await store.read { try $0.epochs().map(\.birth.rawValue) } == [0x0102_0304_0506_0708, 0, 0, 0])
+        #expect(try await store.read { try $0.edit(of: Sample.message(1), by: Sample.user(2))?.text } == "new")
+        #expect(try await store.read { try $0.retained(topic: "a")?.stamp } == nil)
+        #expect(try await store.read { try $0.retainedStamp(topic: "a") } == nil)
+        #expect(try StoreCheck.problems(directory: directory.path) == [])
+    }
+
     @Test("Each step goes forward once, after a snapshot that holds what was there; the two newest are kept")
     func steps() async throws {
         let directory = TemporaryDirectory()

@@ -103,6 +103,8 @@ package protocol ChatWriting {
     /// Moves a message to the smaller order of a second entry with the same id (FEDERATION.md §2.1).
     func remove(_ message: MessageRow) throws
     func markChanged(_ id: MessageID) throws
+    /// Removes edits, recall and reactions of a message that is gone.
+    func removeChanges(of target: MessageID) throws
     func put(_ edit: EditRecord) throws
     func put(_ recall: RecallRecord) throws
     func put(_ reaction: ReactionRecord) throws

@@ -125,6 +125,9 @@ struct LinkedBoxesTests {
         #expect(late["items"]?.elements.compactMap { $0["d"]?["text"]?.text } == ["3"])
         #expect(try await here.greeting(cursor: ahead).isKnown)
         let next = try #require(late["cursor"]?.text)
+        // What did not come is not waited for again at once.
+        #expect(try await here.ask("sync", #"{"since":"\#(next)"}"#)["status"]?.text == "syncing")
+        boxes.clock.advance(60_000)
         // When it comes meanwhile, it is answered at once; what was seen at the other box is not shown again.
         async let second = here.ask("sync", #"{"since":"\#(next)"}"#)
         try await boxes.exchange()
@@ -143,7 +146,7 @@ extension LinkedBoxes {
     func admitAll() async throws {
         for member in self.members {
             let entries = self.members.map { MemberEntry(box: $0.box.node.box, name: "b", publicKey: [1], logKey: [2], endpoints: [], version: 1) }
-            try await member.replica.admit(entries)
+            try await member.replica.adopt(entries)
         }
     }
 }

@@ -1,3 +1,5 @@
+import ChatCodec
+import Replication
 import SkerryModel
 import SkerryNode
 import Store
@@ -30,11 +32,14 @@ struct ApplierTests {
         }
     }
 
+    /// A message's id is made of its sender and cid.
+    private static func sender(of message: MessageID) -> UserID { Sample.user(Int(message.value.low % 3) + 1) }
+
     private static func body(_ random: inout SeededRandom) -> EntryBody {
         func some(_ count: Int) -> Int { Int.random(in: 1...count, using: &random) }
         let (user, conversation, message) = (Sample.user(some(3)), Sample.conversation(some(2)), Sample.message(some(4)))
         let change = MessageChange(target: message, conversation: conversation, by: user)
-        switch some(12) {
+        switch some(15) {
         case 1: return .user(Sample.userEntry(user, name: "n\(some(3))"))
         case 2:
             return .device(
@@ -46,7 +51,9 @@ struct ApplierTests {
             let state = [MemberState.member, .left, .kicked].randomElement(using: &random) ?? .member
             return .membership(MembershipEntry(conversation: conversation, user: user, state: state, role: .member, since: nil, by: user))
         case 5: return .block(owner: user, target: Sample.user(some(3)), isOn: random.chance(50))
-        case 6, 7: return .message(MessageEntry(id: message, conversation: conversation, sender: user, cid: "c", content: .text("m\(some(9))"), replyTo: nil))
+        case 6, 7:
+            return .message(
+                MessageEntry(id: message, conversation: conversation, sender: Self.sender(of: message), cid: "c", content: .text("m\(some(9))"), replyTo: nil))
         case 8: return .edit(change, text: "e\(some(9))")
         case 9: return .recall(change)
         case 11:
@@ -54,6 +61,15 @@ struct ApplierTests {
                 AccessRuleEntry(
                     id: Sample.accessRule(some(2)), subject: random.chance(50) ? .user(user) : .role(.user), verb: .all, filter: "f\(some(9))",
                     effect: random.chance(50) ? .allow : .deny, createdBy: nil, createdMilliseconds: UInt64(some(9)), isRemoved: random.chance(30)))
+        case 12:
+            let box = Sample.box(UInt8(some(2)))
+            return .member(
+                MemberEntry(
+                    box: box, standing: random.chance(20) ? .removed : .active, name: "b", publicKey: [], logKey: [], endpoints: [], version: UInt64(some(3)),
+                    signature: [UInt8(some(9))]))
+        case 13:
+            return .retained(RetainedEntry(topic: "t/\(some(3))", body: random.chance(30) ? [] : [UInt8(some(9))], expiresMilliseconds: 0))
+        case 14: return .edit(MessageChange(target: message, conversation: conversation, by: Self.sender(of: message)), text: "s\(some(9))")
         case 10: return .reaction(change, emoji: ["👍", "\u{e9}", "e\u{301}"].randomElement(using: &random) ?? "x", isOn: random.chance(50))
         default: return .receipt(conversation: conversation, user: user, received: Sample.order(some(50)), read: Sample.order(some(50)))
         }
@@ -74,9 +90,16 @@ struct ApplierTests {
             lines += try store.receipts(in: Sample.conversation(number)).map { "\($0)" }
             lines += try store.history(Sample.conversation(number), since: nil, range: .newest, limit: 99).map { "\($0.id) \($0.order) \($0.isChanged)" }
         }
+        lines += try (1...3).map { "\(String(describing: try store.user(nameKey: "n\($0)")?.id)) \(try store.namesakes(nameKey: "n\($0)").map(\.name))" }
+        lines += try store.members().map { "\($0)" }
+        lines += try (1...3).map {
+            "\(String(describing: try store.retained(topic: "t/\($0)"))) \(String(describing: try store.retainedStamp(topic: "t/\($0)")))"
+        }
         for number in 1...4 {
             let id = Sample.message(number)
-            lines.append("\(number) \(String(describing: try store.edit(of: id, by: Sample.user(1)))) \(String(describing: try store.recall(of: id)))")
+            lines += try (1...3).map { "\(String(describing: try store.edit(of: id, by: Sample.user($0))))" }
+            lines += try ViewBuilder(store).shown(id)
+            lines.append("\(number) \(String(describing: try store.recall(of: id)))")
             lines += try store.reactions(to: id).map { "\($0)" }
         }
         return lines + ["\(try store.messageCount())"]
@@ -93,18 +116,24 @@ struct ApplierTests {
     }
 
     @Test("The same entries in any order of arrival end in the same tables", arguments: 1...60)
-    func commutes(_ seed: UInt64) async throws {
+    func commutes(_ seed: UInt64) async throws { try await Self.check(seed) { MemoryStore() } }
+
+    @Test("So they do on SQLite", arguments: 61...75)
+    func commutesOnDisk(_ seed: UInt64) async throws { try await Self.check(seed) { try BoxPlace(kind: .sqlite).open() } }
+
+    private static func check(_ seed: UInt64, _ open: () throws -> any Store) async throws {
         var random = SeededRandom(seed: seed)
         let logs = Self.logs(&random)
         var pictures: Set<[String]> = []
         for _ in 0..<4 {
             let items = Self.arrive(logs, &random)
-            let store = MemoryStore()
+            let store = try open()
+            defer { store.close() }
             try await store.commit { transaction in
                 for item in items {
                     let epoch = try transaction.registerEpoch(item.log)
                     let position = LocalPosition(epoch: epoch.number, seq: item.seq)
-                    try transaction.append([1], at: position)
+                    try transaction.append(try EntryCodec.encode(Entry(hlc: item.hlc, body: item.body)), at: position)
                     let order = Order(hlc: item.hlc, position: LogPosition(log: item.log, seq: item.seq))
                     try Applier.apply(item.body, order: order, position: position, to: transaction)
                 }
@@ -115,5 +144,13 @@ struct ApplierTests {
         if pictures.count > 1, let one = pictures.first, let other = pictures.dropFirst().first {
             for (a, b) in zip(one, other) where a != b { Issue.record("seed \(seed):\n\(a)\n\(b)") }
         }
+    }
+}
+
+extension ViewBuilder {
+    /// The message as a client is shown it.
+    fileprivate func shown(_ id: MessageID) throws -> [String] {
+        guard let row = try self.store.message(id), let view = try self.message(row) else { return ["none"] }
+        return ["\(view.order) \(view.content) \(String(describing: view.edited)) \(view.isRecalled) \(view.reactions)"]
     }
 }

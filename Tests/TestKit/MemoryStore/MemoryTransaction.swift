@@ -153,6 +153,14 @@ final class MemoryTransaction: MemoryReader, StoreTransaction {
     }
 
     func put(_ edit: EditRecord) throws { try self.write { $0.edits[edit.target, default: [:]][edit.by] = edit } }
+    func removeChanges(of target: MessageID) throws {
+        try self.write { state in
+            state.edits[target] = nil
+            state.recalls[target] = nil
+            state.reactions[target] = nil
+        }
+    }
+
     func put(_ recall: RecallRecord) throws { try self.write { $0.recalls[recall.target] = recall } }
 
     func put(_ reaction: ReactionRecord) throws {

@@ -226,6 +226,17 @@ extension StoreContract {
             try expect(try await store.read { try $0.edit(of: Sample.message(1), by: Sample.user(1)) }, edit(1, "three"))
             try expect(try await store.read { try $0.edit(of: Sample.message(1), by: Sample.user(2)) }, edit(2, "two"))
             try expect(try await store.read { try $0.edit(of: Sample.message(1), by: Sample.user(3)) }, nil)
+            let change = (Sample.message(1), Sample.user(1), Sample.order(1))
+            try await store.commit { transaction in
+                try transaction.put(RecallRecord(target: change.0, by: change.1, stamp: change.2))
+                try transaction.put(ReactionRecord(target: change.0, user: change.1, emoji: "x", isOn: true, stamp: change.2))
+                try transaction.put(RecallRecord(target: Sample.message(2), by: change.1, stamp: change.2))
+                try transaction.removeChanges(of: change.0)
+            }
+            try expect(try await store.read { try $0.edit(of: change.0, by: change.1) }, nil)
+            try expect(try await store.read { try $0.recall(of: change.0) }, nil)
+            try expect(try await store.read { try $0.reactions(to: change.0) }, [])
+            try expect(try await store.read { try $0.recall(of: Sample.message(2)) } != nil, "another message's change is gone")
         },
     ]
 }

@@ -29,7 +29,8 @@ enum ChatDescription {
         Verb(
             name: "sync", summary: "What happened since a cursor, page by page until `done`", fields: [.optional("since"), .optional("limit", .integer)],
             answer: .object([
-                .required("status", .choice(["ok", "limited", "reset"])), .required("items", .array(.object([.required("t"), .required("d", .object([]))]))),
+                .required("status", .choice(["ok", "syncing", "limited", "reset"])),
+                .required("items", .array(.object([.required("t"), .required("d", .object([]))]))),
                 .required("cursor"), .required("done", .boolean),
             ])),
         Verb(

@@ -42,7 +42,7 @@ struct ChatRoutes {
                 method: .get, path: "/v1/sync", access: .user, summary: "What happened since a cursor, page by page until `done`",
                 query: [.init(name: "since", schema: .text, summary: "The cursor of the last page; absent to start anew."), Self.limit],
                 answer: .object([
-                    .required("status", .choice(["ok", "limited", "reset"])),
+                    .required("status", .choice(["ok", "syncing", "limited", "reset"])),
                     .required("items", .array(.object([.required("t"), .required("d", .object([]))]))),
                     .required("cursor"), .required("done", .boolean),
                 ]),

@@ -27,6 +27,12 @@ extension SQLiteTransaction {
             "INSERT OR REPLACE INTO edit (mid, by_user, text, stamp) VALUES (?1, ?2, ?3, ?4)", edit.target, edit.by, edit.text, edit.stamp)
     }
 
+    func removeChanges(of target: MessageID) throws {
+        try self.write("DELETE FROM edit WHERE mid = ?1", target)
+        try self.write("DELETE FROM message_recall WHERE mid = ?1", target)
+        try self.write("DELETE FROM reaction WHERE mid = ?1", target)
+    }
+
     func put(_ recall: RecallRecord) throws {
         try self.write("INSERT OR REPLACE INTO message_recall (mid, by_user, stamp) VALUES (?1, ?2, ?3)", recall.target, recall.by, recall.stamp)
     }

@@ -159,15 +159,16 @@ package final class ChatService: Sendable {
         self.node.store.read { store in
             try SyncReader(store, held: replication.held).page(caller.user, since: since, limit: limit)
         } completion: { result in
-            if case .success(let page) = result, page.isBehind {
+            if case .success(let page) = result, page.lag != .none {
                 let now = clock.monotonic()
-                let deadline = deadline ?? now + ReplicaFeed.waitMilliseconds
-                let isWaiting =
-                    now < deadline
-                    && replication.wait(since: progress, milliseconds: deadline - now, on: self.node.shards[0].loop) { isOver in
-                        self.sync(since, limit, caller, until: isOver ? 0 : deadline, loop, completion)
+                let end = deadline ?? now + ReplicaFeed.waitMilliseconds
+                if now < end, replication.isWorthWaiting(for: page.lag, now: now) {
+                    let isWaiting = replication.wait(since: progress, milliseconds: end - now, on: self.node.shards[0].loop) { isOver in
+                        self.sync(since, limit, caller, until: isOver ? 0 : end, loop, completion)
                     }
-                if isWaiting { return }
+                    if isWaiting { return }
+                }
+                if deadline != nil { replication.didNotCome(page.lag, now: now) }
             }
             Self.finish(result.map(\.answer).mapError(Self.refusal), loop, completion)
         }

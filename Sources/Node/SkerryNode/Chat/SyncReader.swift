@@ -29,18 +29,25 @@ struct SyncReader {
         }
     }
 
-    /// An answer, and whether this box lags behind the cursor: what is missing may come soon, and is worth a little waiting.
-    typealias Page = (answer: ByteBuffer, isBehind: Bool)
+    /// How this box stands to a cursor: what is missing may come soon, and is worth a little waiting.
+    enum Lag: Sendable, Hashable {
+        case none
+        /// Folds are of epochs that are not here like that.
+        case unknown
+        case ahead([LogEpoch: UInt64])
+    }
+
+    typealias Page = (answer: ByteBuffer, lag: Lag)
 
     func page(_ caller: UserID, since: String?, limit: Int) throws -> Page {
         let epochs = try self.store.epochs()
-        guard let since else { return (self.reset(epochs), false) }
+        guard let since else { return (self.reset(epochs), .none) }
         guard let cursor = SyncCursor(token: since) else { throw SkerryError(.payloadInvalid, "since is not a cursor of this federation.", field: "since") }
         guard case .known(var seen, let ahead) = CursorFolding.read(cursor, epochs) else {
-            return (self.reset(epochs), try !cursor.isOutdated && self.hasOthers())
+            return (self.reset(epochs), try !cursor.isOutdated && self.hasOthers() ? .unknown : .none)
         }
         // On a box that never had others a cursor ahead of the log comes from entries that a power cut or a restore took away.
-        guard try ahead.isEmpty || self.hasOthers() else { return (self.reset(epochs), false) }
+        guard try ahead.isEmpty || self.hasOthers() else { return (self.reset(epochs), .none) }
 
         let memberships = Dictionary(try self.store.memberships(of: caller).map { ($0.conversation, $0) }) { first, _ in first }
         let scopes = [SyncScope.user(caller)] + memberships.keys.map { .conversation($0) }
@@ -65,14 +72,14 @@ struct SyncReader {
             }
             seen[epoch.number] = epoch.head
         }
-        guard let next = CursorFolding.cursor(of: epochs, seen: seen, ahead: ahead) else { return (self.reset(epochs), false) }
+        guard let next = CursorFolding.cursor(of: epochs, seen: seen, ahead: ahead) else { return (self.reset(epochs), .none) }
         let changes = try self.changes(positions, caller, memberships)
         let status = ahead.isEmpty ? "ok" : "syncing"
-        return (Self.answer(status, changes, cursor: next, done: isDone, viewer: caller), !ahead.isEmpty)
+        return (Self.answer(status, changes, cursor: next, done: isDone, viewer: caller), ahead.isEmpty ? .none : .ahead(ahead))
     }
 
     /// Whether there are, or were, other boxes.
-    private func hasOthers() throws -> Bool { try !self.store.members().isEmpty }
+    private func hasOthers() throws -> Bool { try self.store.members().count > 1 }
 
     private func reset(_ epochs: [EpochRecord]) -> ByteBuffer {
         Self.answer("reset", [], cursor: CursorFolding.cursor(of: epochs), done: true, viewer: nil)

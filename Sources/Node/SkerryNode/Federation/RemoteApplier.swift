@@ -97,7 +97,9 @@ struct RemoteApplier {
         }
         var record = try self.log.epoch(batch.log, self.store)
         defer { self.heads[batch.log] = record.head }
-        if let skipped = incoming.skippedUpTo, skipped > record.head, skipped <= Self.seqMax {
+        // A batch is kept whole, or it could not be given on: what it has is not skipped.
+        let reach = batch.items.isEmpty ? UInt64.max : max(1, batch.firstSeq) - 1
+        if let skipped = incoming.skippedUpTo.map({ min($0, reach) }), skipped > record.head, skipped <= Self.seqMax {
             try self.store.skip(record.number, upTo: skipped)
             record.head = skipped
             record.lowWater = skipped

@@ -28,6 +28,8 @@ package final class ReplicaFeed: Sendable {
         var progress: UInt64 = 0
         var waiters: [UInt64: @Sendable (Bool) -> Void] = [:]
         var nextWaiter: UInt64 = 0
+        /// What was waited for in vain, and until when nobody waits for it again: a cursor may have seen what no box has any more.
+        var missed: [LogEpoch: UInt64] = [:]
     }
 
     /// Messages that are remembered until others hold them. Beyond, the oldest are forgotten: their senders see it when they look again.
@@ -35,6 +37,9 @@ package final class ReplicaFeed: Sendable {
     /// Syncs that wait for entries on their way; one more is answered with what is here.
     static let waitersMax = 256
     static let waitMilliseconds: UInt64 = 2_000
+    /// How long what did not come is not waited for again, and of how many epochs that is remembered.
+    static let missedMilliseconds: UInt64 = 30_000
+    static let missedMax = 1_024
 
     package let held = HeldElsewhere()
     private let state = Mutex(State())
@@ -75,6 +80,20 @@ package final class ReplicaFeed: Sendable {
             return state.waiters.values
         }
         for waiter in waiters { waiter(false) }
+    }
+
+    func isWorthWaiting(for lag: SyncReader.Lag, now: UInt64) -> Bool {
+        guard case .ahead(let ahead) = lag else { return lag == .unknown }
+        return self.state.withLock { state in ahead.keys.contains { log in state.missed[log].map { $0 <= now } ?? true } }
+    }
+
+    func didNotCome(_ lag: SyncReader.Lag, now: UInt64) {
+        guard case .ahead(let ahead) = lag else { return }
+        self.state.withLock { state in
+            if state.missed.count >= Self.missedMax { state.missed = state.missed.filter { $0.value > now } }
+            if state.missed.count >= Self.missedMax { state.missed.removeAll() }
+            for log in ahead.keys.prefix(Self.missedMax) { state.missed[log] = now + Self.missedMilliseconds }
+        }
     }
 
     /// Calls `body` once: with false when entries came in after `progress`, with true when none did in time. False: too many wait.
@@ -161,6 +180,15 @@ package final class HeldElsewhere: Sendable {
             guard state.isActive else { return false }
             guard let seq = state.own[position.epoch] else { return true }
             return position.seq <= seq
+        }
+    }
+
+    /// Whether what a control entry of this order replaced may go: as long as nobody else has the entry, its loss must not take both.
+    func coversControl(_ order: Order, box: BoxID) -> Bool {
+        self.state.withLock { state in
+            guard state.isActive, order.origin == box else { return true }
+            let number = state.numbers[LogEpoch(origin: box, stream: .control, epoch: order.epoch)]
+            return number.flatMap { state.own[$0] }.map { order.seq <= $0 } ?? false
         }
     }
 

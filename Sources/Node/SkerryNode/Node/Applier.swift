@@ -120,6 +120,11 @@ package enum Applier {
         _ entry: MemberEntry, _ order: Order, _ store: any StoreTransaction, _ isMember: (MemberEntry) -> Bool
     ) throws -> Outcome {
         let row = try store.member(entry.box)
+        if let row, row.entry == entry {
+            // The same row in the logs of two boxes: its first order is its own.
+            if order < row.stamp { try store.put(MemberRecord(entry: entry, stamp: order)) }
+            return .nothing
+        }
         if let row, !Self.replaces(entry, row.entry) { return .nothing }
         guard isMember(entry) else { return .nothing }
         try store.put(MemberRecord(entry: entry, stamp: order))

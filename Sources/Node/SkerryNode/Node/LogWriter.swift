@@ -270,6 +270,7 @@ package struct LogTransaction {
 
     /// Whether `log` is what this run of the box appends to.
     func isWriting(_ log: LogEpoch) -> Bool { self.log.isWriting(log) }
+    func moved(_ record: EpochRecord) { self.log.moved(record) }
 
     /// Where a client stands that has seen everything up to here.
     package func cursorToken() throws -> String { try self.log.cursor(self.store).token }
