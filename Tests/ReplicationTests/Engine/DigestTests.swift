@@ -111,13 +111,13 @@ struct DigestTests {
     func size() {
         var heads: [LogEpoch: UInt64] = [:]
         for number in 0..<250 {
-            for epoch: UInt64 in 1...20 { heads[Sample.log(epoch: epoch << 50, box: Sample.box(UInt8(number)))] = 1 << 40 }
+            for epoch: UInt64 in 1...20 { heads[Sample.log(epoch: epoch << 50, box: Sample.box(UInt8(number)))] = 1 << 39 }
         }
         var rig = EngineRig(boxes: 250, heads: heads)
         let last = Sample.box(250)
         rig.makeLive(last)
         rig.hearDigest(
-            last, marks: Dictionary(uniqueKeysWithValues: (2...249).map { (Sample.box($0), StartMark(counter: 1 << 40, nonce: .max)) }))
+            last, marks: Dictionary(uniqueKeysWithValues: (2...249).map { (Sample.box($0), StartMark(counter: 1 << 39, nonce: .max)) }))
         _ = rig.take()
         rig.wait(61_000)
         let payloads = rig.sent(to: last, .digest)

@@ -111,7 +111,8 @@ package enum RangeAnswer: Sendable, Hashable {
 
 /// What the store is to do with batches that were found good, in one transaction.
 ///
-/// The store takes it only if its head of the log is `knownUpTo` or beyond, and otherwise fails the whole `apply`: something before it was lost.
+/// The store takes it only if its head of the log is `knownUpTo` or beyond, and otherwise leaves it out, or fails the whole `apply`: something
+/// before it was lost. The heads it answers with say which.
 /// Entries up to `knownUpTo`, and up to its own head, are left out. Afterwards its head is the greatest of its own, `batch.lastSeq` and
 /// `skippedUpTo`. Where only something is skipped the batch is empty.
 package struct IncomingBatch: Sendable, Hashable {

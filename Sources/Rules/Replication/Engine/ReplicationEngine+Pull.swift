@@ -118,7 +118,7 @@ extension ReplicationEngine {
     }
 
     /// The peer was of no help with this epoch: others are asked, and it again after a pause.
-    private mutating func avoid(_ place: Int, _ log: LogEpoch) {
+    mutating func avoid(_ place: Int, _ log: LogEpoch) {
         let last = self.peers[place].avoided[log]?.pause ?? 0
         let pause = last == 0 ? self.limits.askAgainMin : min(last * 2, self.limits.askAgainMax)
         self.peers[place].avoided[log] = Avoidance(until: self.now.monotonic + pause, pause: pause)

@@ -169,17 +169,19 @@ extension ReplicationEngine {
     mutating func applied(_ token: UInt64, _ heads: [LogEpoch: UInt64]) {
         guard let state = self.applies.removeValue(forKey: token) else { return }
         self.pendingBytes -= state.bytes
-        if state.reach.allSatisfy({ $0.value <= heads[$0.key] ?? 0 }) { self.blockedPause = 0 }
+        self.blockedPause = 0
         for (log, head) in heads.sorted(by: { Self.isBefore($0.key, $1.key) }) {
             self.update(log) { epoch in
                 epoch.head = max(epoch.head, head)
                 epoch.pending = max(epoch.pending, epoch.head)
             }
         }
-        // A store that took less than it was asked for has failed, whatever it says: nothing is left hanging.
-        let missing = state.reach.filter { $0.value > heads[$0.key] ?? 0 }.keys
-        for log in missing { self.fallBack(log) }
-        if !missing.isEmpty { self.pause() }
+        // What the store has left out hangs nowhere: it is asked for again, but not at once, or one log that cannot be taken would keep both
+        // boxes busy for ever.
+        for (log, reach) in state.reach where reach > heads[log] ?? 0 {
+            self.fallBack(log)
+            for place in self.peers.indices where self.target(place, log) != nil { self.avoid(place, log) }
+        }
         for box in state.awaiting {
             if let place = self.places[box] { self.peers[place].isUrgent = true }
         }
@@ -195,11 +197,6 @@ extension ReplicationEngine {
         }
         self.pendingBytes -= state.bytes
         for log in state.reach.keys { self.fallBack(log) }
-        self.pause()
-    }
-
-    /// Nothing is taken or asked for, for a while that doubles with every failure.
-    private mutating func pause() {
         self.alarm(.cannotWrite)
         guard self.now.monotonic >= self.blockedUntil else { return }
         self.blockedPause = self.blockedPause == 0 ? self.limits.applyRetryMin : min(self.blockedPause * 2, self.limits.applyRetryMax)

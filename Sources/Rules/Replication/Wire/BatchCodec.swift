@@ -9,8 +9,8 @@ package enum BatchCodec {
     package static let version: UInt64 = 1
     /// A longer signature is refused; Ed25519 has 64 bytes.
     package static let signatureBytesMax = 64
-    /// Sequences beyond are refused: no log ever gets there, and sums cannot overflow.
-    package static let sequenceMax: UInt64 = 1 << 48
+    /// Sequences beyond are refused: no log ever gets there, stores have 40 bits for them, and sums cannot overflow.
+    package static let sequenceMax: UInt64 = (1 << 40) - 1
 
     /// A batch as it came, with what it says of its federation.
     package struct Received: Sendable, Hashable {
@@ -178,7 +178,9 @@ package enum BatchCodec {
             guard let origin = self.origin else { throw EntryDecodeError(.missingField, at: 4) }
             guard let epoch = self.epoch else { throw EntryDecodeError(.missingField, at: 5) }
             guard let firstSeq = self.firstSeq else { throw EntryDecodeError(.missingField, at: 6) }
-            guard firstSeq >= 1, firstSeq <= BatchCodec.sequenceMax else { throw EntryDecodeError(.badField, at: 6) }
+            guard firstSeq >= 1, firstSeq <= BatchCodec.sequenceMax, UInt64(items.count) <= BatchCodec.sequenceMax - firstSeq + 1 else {
+                throw EntryDecodeError(.badField, at: 6)
+            }
             let log = LogEpoch(origin: origin, stream: stream, epoch: epoch)
             return Received(
                 federation: federation,
