@@ -1,6 +1,7 @@
 import Replication
 import SkerryModel
 import SkerryNode
+import Synchronization
 import Testing
 
 @testable import Federation
@@ -47,6 +48,35 @@ struct MeshTransportTests {
         await world.stop()
     }
 
+    @Test("what comes on a link that another has replaced is taken and not told of")
+    func replaced() async throws {
+        let world = try await TestFederation(2)
+        let (low, high) = (world.boxes[0], world.boxes[1])
+        high.transport.keep([LinkPeer(box: low.box, publicKey: low.identity.publicKey, endpoints: [])])
+        let (first, second) = (FakeLink(low.box), FakeLink(low.box))
+        high.transport.attached(first)
+        high.transport.attached(second)
+        #expect(first.closed == ["The box connected again."] && second.closed.isEmpty)
+        let taken = Mutex<[String]>([])
+        let message = LinkMessage(origin: low.box, channel: .message, payload: [1])
+        high.transport.received(message, on: first) { taken.withLock { $0.append("first") } }
+        high.transport.acknowledged(10, on: first)
+        high.transport.detached(first, reason: "It has gone.")
+        high.transport.received(message, on: second) { taken.withLock { $0.append("second") } }
+        #expect(high.log.entries.map(\.kind) == ["up", "down", "up", "received"])
+        #expect(taken.withLock { $0 } == ["first", "second"])
+        high.send(.message, [2], to: low)
+        #expect(first.sent.isEmpty && second.sent.map(\.payload) == [[2]])
+        // Nobody that no link is kept to.
+        let stranger = FakeLink(high.box)
+        high.transport.attached(stranger)
+        #expect(stranger.closed.count == 1)
+        #expect(high.log.entries.count == 4)
+        await world.stop()
+        #expect(second.closed == ["This box stops."])
+        #expect(high.log.entries.last?.kind == "down")
+    }
+
     @Test("every channel goes over a link, addressed ones too")
     func channels() async throws {
         let world = try await TestFederation(2)
@@ -65,4 +95,14 @@ struct MeshTransportTests {
         }
         await world.stop()
     }
+}
+
+private final class FakeLink: BoxLink {
+    let box: BoxID
+    private let state = Mutex<(sent: [LinkMessage], closed: [String])>(([], []))
+    init(_ box: BoxID) { self.box = box }
+    var sent: [LinkMessage] { self.state.withLock { $0.sent } }
+    var closed: [String] { self.state.withLock { $0.closed } }
+    func send(_ message: LinkMessage) { self.state.withLock { $0.sent.append(message) } }
+    func close(_ reason: String) { self.state.withLock { $0.closed.append(reason) } }
 }

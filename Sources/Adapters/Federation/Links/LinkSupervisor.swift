@@ -135,7 +135,7 @@ struct LinkSupervisor {
         guard let stage = self.stage else { return [] }
         let failure = LinkFailure(stage, detail)
         // A link that does not last is no better than one that does not come about.
-        if stage == .live, now - self.since >= self.limits.stageMilliseconds { self.failures = 0 }
+        if stage == .live, now >= self.since + self.limits.stageMilliseconds { self.failures = 0 }
         // What worked is tried first.
         if stage == .live, self.attempts > 0 { self.attempts -= 1 }
         self.wait(now)
