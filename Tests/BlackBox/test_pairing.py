@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from federation.world import World, run, why_not
 from harness import eventually
 from harness.box import binary, environment
 from harness.clock import library, wrong_clock
@@ -226,3 +227,31 @@ def test_without_a_running_box_the_verbs_say_so(tmp_path):
         [binary(), "pair", "invite", "--data", str(tmp_path)], capture_output=True, text=True, env=environment(), timeout=30)
     assert result.returncode == 1
     assert "skerry serve" in result.stderr
+
+
+@pytest.mark.long
+def test_boxes_find_each_other_by_multicast_without_a_route_to_anywhere_and_again_after_an_address_has_changed(tmp_path, rng):
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with World(tmp_path, rng) as world:
+        first, second = world.box(), world.box()
+        for box in (first, second):
+            run("ip", "-n", box.namespace, "route", "del", "default")
+            box.start()
+        assert json.loads(done(first, "pair", "list", "--json"))["items"] == []
+        words = done(second, "pair", "words").strip()
+        assert words in done(second, "pair", "join", "--announce")
+        listed = eventually(lambda: json.loads(done(first, "pair", "list", "--json"))["items"], "the box that wants to join is listed")
+        assert [(item["state"], item["words"], item["address"]) for item in listed] == [("nearby", words, second.host)]
+        assert "skerry pair invite" in refused(first, "pair", "approve", listed[0]["box"])
+        pair(first, second)
+        assert "already" in refused(second, "pair", "join", "--announce")
+
+        old, second.host = second.host, f"{world.net}.77"
+        run("ip", "-n", second.namespace, "addr", "del", f"{old}/24", "dev", "eth0")
+        run("ip", "-n", second.namespace, "addr", "add", f"{second.host}/24", "dev", "eth0")
+        anna = first.person("anna")
+        eventually(
+            lambda: second.rest().post("/v1/login", {"name": anna.name, "password": anna.password, "device": "x"}).status_code == 200,
+            "what the first box writes reaches the second at its new address", seconds=150)

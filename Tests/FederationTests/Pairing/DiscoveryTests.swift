@@ -39,7 +39,6 @@ import Testing
         try await two.start()
         #expect(await first.membership.candidates().isEmpty, "nobody has said so yet")
         try await second.membership.announce(true)
-        two.announce()
         try await eventually { await first.membership.candidates().map(\.box) == [second.box] }
         let candidate = try #require(await first.membership.candidates().first)
         #expect(candidate.state == .nearby)
@@ -53,6 +52,25 @@ import Testing
         #expect(await first.membership.candidates().isEmpty)
         await one.stop()
         await two.stop()
+    }
+
+    @Test("a box that does not speak to its network, or is of a federation, does not say that it wants to join")
+    func silent() async throws {
+        let first = try await PairingBox("a")
+        #expect(await refusal { try await first.membership.announce(true) }?.detail.contains("federation.discovery") == true)
+        let one = Self.service(first, port: try await Self.freePort(), nonce: 1)
+        try await one.start()
+        try await first.membership.announce(true)
+        #expect(first.membership.isAnnouncing(now: first.monotonicMilliseconds()))
+        first.pass(600_000)
+        #expect(!first.membership.isAnnouncing(now: first.monotonicMilliseconds()), "ten minutes are over")
+        try await first.membership.announce(true)
+        try await first.membership.announce(false)
+        #expect(!first.membership.isAnnouncing(now: first.monotonicMilliseconds()))
+        _ = try await first.token()
+        #expect(await refusal { try await first.membership.announce(true) }?.code == .conflict)
+        await one.stop()
+        try await first.close()
     }
 
     @Test("a member whose address changed is heard of; a box of another federation is not")

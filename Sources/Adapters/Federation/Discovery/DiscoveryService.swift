@@ -87,11 +87,14 @@ package final class DiscoveryService: Sendable {
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(BeaconHandler(self)) }
             }
             .bind(host: self.settings.group, port: self.settings.port).get()
-        let repeated = self.loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(self.settings.everySeconds)) { [weak self] _ in self?.speak() }
+        let every = TimeAmount.seconds(self.settings.everySeconds)
+        let repeated = self.loop.scheduleRepeatedTask(initialDelay: every, delay: every) { [weak self] _ in self?.speak() }
         self.state.withLock {
             $0.channel = channel
             $0.repeated = repeated
         }
+        self.announce()
+        self.membership.speaks { [weak self] in self?.announce() }
     }
 
     package func stop() async {
@@ -99,12 +102,18 @@ package final class DiscoveryService: Sendable {
             defer { (state.channel, state.repeated) = (nil, nil) }
             return (state.channel, state.repeated)
         }
+        self.membership.speaks(by: nil)
         repeated?.cancel()
         try? await channel?.close().get()
     }
 
-    /// At once, because something changed: an address, or that the box wants to join.
-    package func announce() { self.loop.execute { self.speak() } }
+    /// At once, because something changed: an address, or that the box wants to join. And twice more soon, for a datagram is easily lost, above all on a
+    /// network that has just come up.
+    package func announce() {
+        for delay in Self.repeats { self.loop.scheduleTask(in: delay) { [weak self] in self?.speak() } }
+    }
+
+    private static let repeats: [TimeAmount] = [.zero, .milliseconds(1_500), .milliseconds(4_500)]
 
     // MARK: - Speaking
 

@@ -40,6 +40,7 @@ package actor MembershipService: PairingControl {
     let timing: Timing
     private nonisolated let current: Mutex<FederationIdentity?>
     private nonisolated let announcing = Mutex<UInt64>(0)
+    private nonisolated let speaker = Mutex<(@Sendable () -> Void)?>(nil)
 
     private weak var attached: (any MembershipHost)?
     var desk: PairingDesk
@@ -220,8 +221,18 @@ package actor MembershipService: PairingControl {
     package func announce(_ isOn: Bool) async throws(SkerryError) {
         let host = try self.host()
         guard !isOn || self.identity == nil else { throw SkerryError(.conflict, "This box is in a federation already; it does not ask to join one.") }
+        let speak = self.speaker.withLock { $0 }
+        guard !isOn || speak != nil else {
+            throw SkerryError(
+                .unavailable,
+                "This box does not speak to its network: federation.discovery is off, or it listens on this machine alone. Enter a token instead.")
+        }
         self.announcing.withLock { $0 = isOn ? host.monotonicMilliseconds() + self.timing.announceMilliseconds : 0 }
+        speak?()
     }
+
+    /// What tells the network at once; nil: nothing does.
+    nonisolated func speaks(by speaker: (@Sendable () -> Void)?) { self.speaker.withLock { $0 = speaker } }
 
     /// Whether to tell the network that this box wants to join a federation.
     package nonisolated func isAnnouncing(now monotonic: UInt64) -> Bool {
