@@ -89,6 +89,8 @@ def test_two_boxes_are_paired_on_their_pages(new_box, browser):
     there.see("dialog", "has the request")
     assert words(there, "dialog [role=status]") == own
     here.see("dialog .box-card h4", "Lighthouse")
+    overview = browser().come_in(first.admin, "/admin")
+    overview.see(".health.warn h3", "1 box waits to join")
     assert words(here, "dialog .box-card") == mine
     here.screenshot("admin-boxes-approve")
     there.screenshot("admin-boxes-joining")
@@ -114,6 +116,10 @@ def test_two_boxes_are_paired_on_their_pages(new_box, browser):
     here.see(".box-card .health.warn", "Nothing has been heard of it")
     here.see(".box-card .tag.warn", "Not heard for a moment")
     here.screenshot("admin-boxes-one-down")
+    overview.see(".health.warn h3", "Lighthouse: Nothing has been heard of it")
+    overview.screenshot("admin-overview-box-down")
+    overview.click(".health.warn a", "Show boxes")
+    overview.see(".section-head h2", "Boxes (2)")
     here.click(".box-card button[aria-label='Actions for Lighthouse']")
     here.click(".menu button", "Retire")
     here.see("dialog .problem", "Not safe yet")

@@ -1,10 +1,12 @@
 """The web chat of a federation: two ticks, going to another box when one is sent there, and when one's own box dies."""
 
+import http.client
 import time
 
 import pytest
 from selenium.webdriver.common.by import By
 
+from harness.box import free_port
 from harness.federation import at, pair
 from harness.rest import ok
 
@@ -80,6 +82,26 @@ def test_a_message_gets_its_second_tick_and_appears_at_the_other_box(pages):
     assert ticks(ann, "over the water") == "Stored on another box too"
     ann.screenshot("chat-two-ticks")
     assert ann.complaints() == [] and bea.complaints() == []
+
+
+def test_pages_of_sister_boxes_are_let_in_and_others_are_not(boxes):
+    _, second = boxes
+    handshake = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol": "skerry.v1.json"}
+    # The boxes of this test all have the address of this machine; a page of another port there is as good as a sister's.
+    for origin, status in ((f"http://127.0.0.1:{free_port()}", 101), ("http://lighthouse.local", 403), ("http://harbour.local:8080", 101), ("http://evil.example", 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", second.port("http"), timeout=10)
+        connection.request("GET", "/v1/ws", headers={**handshake, "Origin": origin})
+        assert connection.getresponse().status == status, origin
+        connection.close()
+        answer = second.rest().get("/v1/assign", headers={"Origin": origin})
+        assert answer.headers.get("Access-Control-Allow-Origin") == (origin if status == 101 else None), origin
+    # MQTT asks for a password in its first packet too, but no page of another box has any business there.
+    connection = http.client.HTTPConnection("127.0.0.1", second.port("http"), timeout=10)
+    connection.request("GET", "/mqtt", headers={**handshake, "Sec-WebSocket-Protocol": "mqtt", "Origin": "http://harbour.local:8080"})
+    assert connection.getresponse().status == 403
+    connection.close()
 
 
 def test_a_drained_box_sends_its_client_on_and_nothing_is_lost_or_shown_twice(boxes, pages):

@@ -23,7 +23,23 @@ export function boxPages({ refresh, head, nothing, when, tag, health }) {
   let followTimer;
   let latest = { items: [], candidates: [] };
 
-  return { boxes: { icon: 'boxes', draw, label: 'boxes' } };
+  return { pages: { boxes: { icon: 'boxes', draw, label: 'boxes' } }, problems };
+
+  /** What the overview says of other boxes: those that wait to be let in, and those with which something is wrong. */
+  async function problems() {
+    const [boxes, waiting] = await Promise.all([optional(api('GET', '/admin/boxes')), optional(api('GET', '/admin/federation/candidates'))]);
+    const knocking = (waiting?.items ?? []).filter(({ state: at }) => at === 'waiting');
+    const others = boxes?.items.filter(({ isSelf, standing }) => !isSelf && standing !== 'removed') ?? [];
+    nameApart(others);
+    const more = () => h('a', { href: '#/boxes' }, t('boxesShow'));
+    return [
+      ...(knocking.length ? [health('warn', 'link', t('boxesKnocking', knocking.length), [knocking.map(({ name }) => name).join(t('listComma')), ' · ', more()])] : []),
+      ...others.flatMap((item) => {
+        const trouble = troubleOf(item);
+        return trouble ? [health(trouble.isBad ? 'bad' : 'warn', 'boxes', t('boxSays', { name: item.name, text: trouble.text }), [trouble.remedy, ' ', more()])] : [];
+      }),
+    ];
+  }
 
   async function draw() {
     const [{ items }, federation, waiting] = await Promise.all([

@@ -17,7 +17,8 @@ const root = document.getElementById('app');
 const report = (error) => toast(errorText(error), 'error');
 // Called when a section is drawn; by then all of the page is there.
 const pieces = { refresh, table, head: (...parts) => head(...parts), nothing: (...parts) => nothing(...parts), when: (text) => when(text), tag: (...parts) => tag(...parts), health: (...parts) => health(...parts) };
-const pages = { overview: { icon: 'signal', draw: overview }, ...boxPages(pieces), online: { icon: 'chat', draw: online, label: 'onlineNow' }, users: { icon: 'people', draw: users }, invites: { icon: 'ticket', draw: invites }, ...mqttPages(pieces), ...accessPages(pieces), listeners: { icon: 'plug', draw: listeners } };
+const boxes = boxPages(pieces);
+const pages = { overview: { icon: 'signal', draw: overview }, ...boxes.pages, online: { icon: 'chat', draw: online, label: 'onlineNow' }, users: { icon: 'people', draw: users }, invites: { icon: 'ticket', draw: invites }, ...mqttPages(pieces), ...accessPages(pieces), listeners: { icon: 'plug', draw: listeners } };
 
 let shown = null; // {name, body, status}: the section on the screen
 let timer;
@@ -129,7 +130,7 @@ function linkDialog(title, text, address) {
 // MARK: Overview
 
 async function overview() {
-  const [box, ready] = await Promise.all([api('GET', '/admin/overview'), readiness()]);
+  const [box, ready, ofBoxes] = await Promise.all([api('GET', '/admin/overview'), readiness(), boxes.problems()]);
   const problems = [];
   if (!ready.ready) problems.push(health('bad', 'alert', t('notReady', { reasons: (ready.reasons ?? []).join(', ') }), t('notReadyText')));
   const [free, total] = [Number(box.disk?.freeBytes), Number(box.disk?.totalBytes)];
@@ -137,6 +138,7 @@ async function overview() {
   if (isDiskLow) problems.push(health('bad', 'alert', t('diskLow', { free: size(free), total: size(total) }), t('diskLowText')));
   if (box.clock?.synced === false) problems.push(health('warn', 'clock', t('clockUnset'), t('clockUnsetText')));
   if (!(box.listeners ?? []).some(({ kind }) => /mqtt/i.test(kind))) problems.push(health('warn', 'plug', t('noMqtt'), t('noMqttText')));
+  problems.push(...ofBoxes);
   const used = total > 0 ? Math.round(100 * (1 - free / total)) : null;
   const bar = h('span', {});
   if (used !== null) bar.style.width = `${used}%`;
