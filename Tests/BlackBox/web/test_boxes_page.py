@@ -5,6 +5,7 @@ import re
 import pytest
 from selenium.webdriver.common.by import By
 
+from harness.federation import pair
 from harness.rest import ok
 
 from .browser import DESKTOP, PHONE
@@ -140,3 +141,56 @@ def test_two_boxes_are_paired_on_their_pages(new_box, browser):
     here.see("details .rows", "Fell into the sea")
     items = ok(first.admin.rest.get("/v1/admin/boxes"))["items"]
     assert [(item["name"], item["standing"]) for item in items] == [("Harbour", "active"), ("Lighthouse", "removed")]
+
+
+def test_the_recovery_file_makes_another_box_an_issuer(new_box, browser, tmp_path):
+    first, second = (new_box(config=f"federation.name = {name}\n") for name in ("Harbour", "Lighthouse"))
+    pair(first, second)
+    here = browser().come_in(first.admin, "/admin#/boxes")
+    here.click(".spaced button", "Recovery file")
+    here.named("Passphrase").send_keys("short")
+    here.click("dialog button[type=submit]")
+    here.see("dialog .field-error", "Use at least 12 characters.")
+    here.named("Passphrase").send_keys(" and then long enough")
+    here.named("Passphrase again").send_keys("short and then long enough")
+    # What the browser would write into a file.
+    here.js("const make = URL.createObjectURL; URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return make.call(URL, blob); };")
+    here.click("dialog button[type=submit]")
+    text = here.until(lambda: here.js("return window.saved"), "the recovery file")
+    assert "short and then" not in text
+    here.see(".toast", "Keep the file")
+    path = tmp_path / "recovery.txt"
+    path.write_text(text, encoding="utf-8")
+
+    there = browser().come_in(second.admin, "/admin#/boxes")
+    there.click(".spaced button", "Become issuer")
+    there.see("dialog input[type=file]").send_keys(str(path))
+    there.named("Passphrase").send_keys("not this one, surely")
+    there.click("dialog button[type=submit]")
+    there.until(lambda: there.all("dialog .field-error"), "the passphrase is refused")
+    there.named("Passphrase").clear()
+    there.named("Passphrase").send_keys("short and then long enough")
+    there.click("dialog button[type=submit]")
+    there.see(".toast", "This box is an issuer now.")
+    there.see(".section-head button", "Add a box")
+    assert_named(there)
+    assert there.complaints() == [] and here.complaints() == []
+
+
+def test_a_box_is_drained_and_taken_into_use_again(new_box, browser):
+    first, second = (new_box(config=f"federation.name = {name}\n") for name in ("Harbour", "Lighthouse"))
+    pair(first, second)
+    page = browser(language="zh-CN", size=PHONE).come_in(first.admin, "/admin#/boxes")
+    for item, tag in (("将用户转移到其他设备", True), ("恢复接纳用户", False)):
+        page.click(".box-card button[aria-label='Harbour 的操作']")
+        page.click(".menu button", item)
+        if tag:
+            page.click("dialog .primary", item)
+            page.see(".box-card .tag.warn", "正在疏散")
+            page.screenshot("admin-boxes-drained-zh-390")
+        else:
+            page.see_none(".box-card .tag.warn", "正在疏散")
+        assert ok(first.admin.rest.get("/v1/admin/boxes"))["items"][0]["isDraining"] is tag
+    fits(page)
+    assert_contrast(page)
+    assert page.complaints() == []
