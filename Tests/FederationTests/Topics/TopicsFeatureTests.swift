@@ -142,7 +142,7 @@ struct TopicsFeatureTests {
             try await world.settle()
             #expect(subscriber.takeLines() == ["plant/1=x", "door=x", "plant/secret/1/deep=x"])
             // The receiver's lists alone.
-            world[1].feature.reload(allowed: [], denied: [try TopicFilter("door")])
+            world[1].feature.reload(allowed: nil, denied: [try TopicFilter("door")])
             try await world.settle()
             try publisher.publish("door", "y")
             try publisher.publish("plant/1", "y")
@@ -151,6 +151,12 @@ struct TopicsFeatureTests {
             #expect(world[1].count(.federationTopicsRefused) == 1)
             try await world.pass(seconds: 12)
             #expect(world[1].count(.federationTopicsRefused) == 1, "it is not sent again")
+            // An empty list lets nothing cross.
+            world[0].feature.reload(allowed: [], denied: [])
+            try await world.settle()
+            try publisher.publish("plant/1", "z")
+            try await world.settle()
+            #expect(subscriber.takeLines().isEmpty)
         }
     }
 

@@ -20,7 +20,7 @@ final class TopicsWorld: Sendable {
 
     /// What each box's feature may be given.
     struct Options: Sendable {
-        var allowed: [String] = []
+        var allowed: [String]?
         var denied: [String] = []
         var limits = TopicLimits()
         var settings = BrokerSettings()
@@ -41,7 +41,7 @@ final class TopicsWorld: Sendable {
             let broker = try await MQTTBroker.start(
                 node: node, accounts: Everybody(), chat: ChatService(node: node), settings: settings, hasTimer: false)
             let feature = TopicsFeature(
-                broker: broker, allowed: try options.allowed.map { try TopicFilter($0) }, denied: try options.denied.map { try TopicFilter($0) },
+                broker: broker, allowed: try options.allowed?.map { try TopicFilter($0) }, denied: try options.denied.map { try TopicFilter($0) },
                 limits: options.limits)
             boxes.append(TopicsBox(node: node, broker: broker, feature: feature, service: self.group.next()))
         }

@@ -58,11 +58,11 @@ package actor TopicsFeature: FederationFeature {
     }
 
     /// - Parameters:
-    ///   - allowed: only topics that one of these matches cross; empty: all.
+    ///   - allowed: only topics that one of these matches cross; nil: all.
     ///   - denied: topics that one of these matches do not cross, whatever `allowed` says.
     ///   - loop: where all of it runs; nil: a shard's.
     package init(
-        broker: MQTTBroker, allowed: [TopicFilter] = [], denied: [TopicFilter] = [], limits: TopicLimits = TopicLimits(), loop: (any EventLoop)? = nil
+        broker: MQTTBroker, allowed: [TopicFilter]? = nil, denied: [TopicFilter] = [], limits: TopicLimits = TopicLimits(), loop: (any EventLoop)? = nil
     ) {
         self.broker = broker
         self.policy = TopicCrossing(allowed: allowed, denied: denied)
@@ -92,7 +92,7 @@ package actor TopicsFeature: FederationFeature {
     package nonisolated func tick(now monotonic: UInt64) { self.enter { $0.tick() } }
 
     /// Other lists from now on.
-    package nonisolated func reload(allowed: [TopicFilter], denied: [TopicFilter]) {
+    package nonisolated func reload(allowed: [TopicFilter]?, denied: [TopicFilter]) {
         let policy = TopicCrossing(allowed: allowed, denied: denied)
         self.enter { feature in
             feature.policy = policy

@@ -3,21 +3,20 @@ package import SkerryModel
 /// Which topics an administrator lets cross between boxes (`federation.topics`). What is not ordinary never does: `$…`, `fed/…`, and the chat
 /// under `v1/…`, which has its log.
 package struct TopicCrossing: Sendable, Hashable {
-    /// Only these; empty: all.
-    package var allowed: [TopicFilter]
+    /// Only these; nil: all, and with an empty list nothing crosses.
+    package var allowed: [TopicFilter]?
     /// Not these, whatever `allowed` says.
     package var denied: [TopicFilter]
 
-    package init(allowed: [TopicFilter] = [], denied: [TopicFilter] = []) {
+    package init(allowed: [TopicFilter]? = nil, denied: [TopicFilter] = []) {
         self.allowed = allowed
         self.denied = denied
     }
 
     package func lets(_ topic: TopicName) -> Bool {
         guard !topic.startsWithDollar, case .ordinary = TopicKind(topic) else { return false }
-        if self.allowed.isEmpty && self.denied.isEmpty { return true }
         if self.denied.contains(where: { $0.matches(topic) }) { return false }
-        return self.allowed.isEmpty || self.allowed.contains { $0.matches(topic) }
+        return self.allowed?.contains { $0.matches(topic) } ?? true
     }
 
     /// Whether a subscription may want anything that crosses.
