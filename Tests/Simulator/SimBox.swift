@@ -1,6 +1,12 @@
 import Replication
 import SkerryModel
 
+/// In a place of its own, so that a look at it does not copy it.
+private final class EngineHolder {
+    var engine: ReplicationEngine
+    init(_ engine: ReplicationEngine) { self.engine = engine }
+}
+
 /// One running or stopped box: the real engine, and models of its disk, its clock and its log writer.
 final class SimBox {
     unowned let world: SimWorld
@@ -33,7 +39,7 @@ final class SimBox {
     var hasFailedApply = false
     /// Its stamps may be ahead because its clock was once wrong.
     var wasWrong = false
-    private var engine: ReplicationEngine?
+    private var engine: EngineHolder?
     private var deferred: [() -> Void] = []
     private var random: SimRandom
     private(set) var quarantine: QuarantineReason?
@@ -91,10 +97,11 @@ final class SimBox {
         }
         let key = self.logKey
         let numbers = SharedRandom(self.random.fork())
-        self.engine = ReplicationEngine(
+        let engine = ReplicationEngine(
             box: self.id, federation: self.world.federation,
             keys: BatchKeys(sign: { SimSignature.make(key, $0) }, verify: { key, bytes, signature in SimSignature.make(key, bytes) == signature }),
             stored: stored, limits: self.limits, mutations: self.world.options.engineMutations, random: { numbers.next() })
+        self.engine = EngineHolder(engine)
         self.tellMembers()
         self.planTick()
         self.world.network.poke()
@@ -157,7 +164,7 @@ final class SimBox {
 
     /// The engine may want to be called before the next second is over.
     private func planDeadline() {
-        guard let deadline = self.engine?.deadline, deadline != self.plannedDeadline else { return }
+        guard let deadline = self.engine?.engine.deadline, deadline != self.plannedDeadline else { return }
         let now = self.clock.monotonic(self.world.now)
         let wait = deadline > now ? deadline - now : 1
         guard self.world.now + wait < self.tickAt else { return }
@@ -184,7 +191,7 @@ final class SimBox {
             return
         }
         self.world.figures.engineSteps += 1
-        guard let effects = self.engine?.step(event, now: self.instant) else { return }
+        guard let effects = self.engine?.engine.step(event, now: self.instant) else { return }
         self.checkMemory()
         for effect in effects { self.perform(effect) }
         self.planDeadline()
@@ -192,7 +199,7 @@ final class SimBox {
 
     /// A message that must change nothing: whose it is or what it says is not so.
     func stepForged(_ message: LinkMessage, from box: BoxID, _ text: String) {
-        guard self.isUp, let effects = self.engine?.step(.received(message, from: box), now: self.instant) else { return }
+        guard self.isUp, let effects = self.engine?.engine.step(.received(message, from: box), now: self.instant) else { return }
         for effect in effects {
             switch effect {
             case .apply, .replicated: self.world.fail("P7", "\(self.name) believes \(text)")
@@ -202,7 +209,7 @@ final class SimBox {
     }
 
     private func checkMemory() {
-        guard let held = self.engine?.heldBytes else { return }
+        guard let held = self.engine?.engine.heldBytes else { return }
         self.world.figures.heldBytesMax = max(self.world.figures.heldBytesMax, held.beyondGaps + held.pending)
         let limits = self.world.profile.limits
         // A range that was asked for is taken whole.
@@ -212,7 +219,7 @@ final class SimBox {
     }
 
     /// Where a removal of that box would cut (FEDERATION.md §2.6).
-    func reach(of box: BoxID) -> [LogEpoch: UInt64] { self.engine?.reach(of: box) ?? [:] }
+    func reach(of box: BoxID) -> [LogEpoch: UInt64] { self.engine?.engine.reach(of: box) ?? [:] }
 
     private func perform(_ effect: EngineEffect) {
         switch effect {

@@ -278,7 +278,7 @@ final class SimNetwork {
         guard !link.isAcknowledging[side] else { return }
         link.isAcknowledging[side] = true
         let range = self.world.profile.delay
-        self.world.after(range.lowerBound + 10) {
+        self.world.after(range.lowerBound + 80) {
             guard link.session == session, link.isUp[side], link.isAcknowledging[side] else { return }
             link.isAcknowledging[side] = false
             let bytes = link.arrivedBytes[side]

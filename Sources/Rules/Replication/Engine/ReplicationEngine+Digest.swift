@@ -5,11 +5,13 @@ extension ReplicationEngine {
     // MARK: Sending
 
     func digestDue(_ place: Int) -> UInt64? {
-        guard self.peers[place].isHeard else { return nil }
-        guard let last = self.peers[place].digestSent else { return self.now.monotonic }
-        var due = self.peers[place].fullSent + self.limits.digestEvery
-        if !self.peers[place].dirty.isEmpty || self.peers[place].isFullDue {
-            due = min(due, last + (self.peers[place].isUrgent ? self.limits.digestPauseWhenWanted : self.limits.digestPause))
+        // Asked after every event: without an optimiser each look at a place of the array copies the whole peer.
+        let peer = self.peers[place]
+        guard peer.isHeard else { return nil }
+        guard let last = peer.digestSent else { return self.now.monotonic }
+        var due = peer.fullSent + self.limits.digestEvery
+        if !peer.dirty.isEmpty || peer.isFullDue {
+            due = min(due, last + (peer.isUrgent ? self.limits.digestPauseWhenWanted : self.limits.digestPause))
         }
         return due
     }
@@ -164,11 +166,11 @@ extension ReplicationEngine {
     // MARK: Reports
 
     mutating func reportIfDue(_ place: Int) {
-        let phase = self.peers[place].phase
-        let quarantine = self.quarantine(of: place)
-        let old = self.peers[place].report
+        let peer = self.peers[place]
+        let (phase, old) = (peer.phase, peer.report)
+        let quarantine = self.quarantine(of: peer)
         let isTurn = phase != old.phase || quarantine != old.quarantine
-        let isDue = self.peers[place].isReportStale && self.now.monotonic >= self.peers[place].reported + self.limits.reportEvery
+        let isDue = peer.isReportStale && self.now.monotonic >= peer.reported + self.limits.reportEvery
         guard isTurn || isDue else { return }
         self.peers[place].reported = self.now.monotonic
         self.peers[place].isReportStale = false

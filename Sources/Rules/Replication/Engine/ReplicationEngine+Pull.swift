@@ -60,6 +60,7 @@ extension ReplicationEngine {
             let from = self.peers[place].listFrom[group] ?? 0
             return self.ask(.epochs(group, from: from), PullState.Aim.epochs(group), from, stream, place)
         }
+        guard !self.peers[place].ahead.isEmpty else { return }
         let underWay = self.peers.reduce(0) { $0 + $1.pulls.count }
         guard self.pendingBytes + (underWay + 1) * self.limits.rangeBytesMax <= self.limits.pendingBytesMax else { return }
         guard let log = self.choose(stream, place, among: order) else { return }

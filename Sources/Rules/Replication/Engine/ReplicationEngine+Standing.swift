@@ -42,11 +42,11 @@ extension ReplicationEngine {
     }
 
     /// Why a peer is held to be no full member.
-    func quarantine(of place: Int) -> QuarantineReason? {
-        guard self.isActive(self.peers[place].box) else { return nil }
-        if self.twins.contains(self.peers[place].box) { return .clone }
-        if self.peers[place].isRefusedVersion { return .version }
-        return self.peers[place].saysQuarantine ?? (self.peers[place].looksRestored ? .rollback : nil)
+    func quarantine(of peer: PeerState) -> QuarantineReason? {
+        guard self.isActive(peer.box) else { return nil }
+        if self.twins.contains(peer.box) { return .clone }
+        if peer.isRefusedVersion { return .version }
+        return peer.saysQuarantine ?? (peer.looksRestored ? .rollback : nil)
     }
 
     /// Two boxes run under this identity.
