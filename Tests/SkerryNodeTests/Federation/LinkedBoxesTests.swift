@@ -103,6 +103,50 @@ struct LinkedBoxesTests {
         #expect(try await boxes[0].box.store.read { try $0.epoch(log)?.replicated } == 1)
     }
 
+    @Test("The same send at two boxes that are apart is one message at both, shown once, where its order is the smaller")
+    func sameSend() async throws {
+        let boxes = LinkedBoxes([MemoryStore(), MemoryStore()])
+        try await boxes.admitAll()
+        try await boxes[0].box.addUsers("ann", "bob")
+        _ = try await boxes[0].box.connect("ann").ask("create", #"{"type":"direct","user":"@bob"}"#)
+        try await boxes.exchange()
+        let bobs = boxes.members.map { $0.box.connect("bob", loop: 1) }
+        let cursors = [try await bobs[0].greeting().live, try await bobs[1].greeting().live]
+        var orders: [String] = []
+        // The ack was lost, and the client roamed.
+        for (index, text) in ["first", "x", "last"].enumerated() {
+            for box in boxes.members where box === boxes[0] || index == 1 {
+                boxes.clock.advance(10)
+                let answer = try await box.box.connect("ann").ask("send", #"{"conv":"@bob","cid":"\#(index)","text":"\#(text)"}"#)
+                if index == 1 { orders.append(answer["order"]?.text ?? "") }
+            }
+        }
+        try await boxes.exchange()
+        #expect(Set(orders).count == 2)
+        for (bob, cursor) in zip(bobs, cursors) {
+            let live = await bob.received().filter { $0["t"]?.text == "msg" }.compactMap { $0["d"]?["text"]?.text }
+            #expect(live.sorted() == ["first", "last", "x"])
+            let history = try await bob.ask("history", #"{"conv":"@ann"}"#)["items"]?.elements ?? []
+            #expect(history.map { $0["text"]?.text } == ["first", "x", "last"])
+            #expect(history[1]["order"]?.text == orders.min())
+            for limit in [1, 100] {
+                let synced = try await bob.sync(since: cursor, limit: limit).items.compactMap { $0["d"]?["text"]?.text }
+                #expect(synced.sorted() == ["first", "last", "x"])
+            }
+        }
+    }
+
+    @Test("Access rules of another box judge sessions here from its commit on")
+    func accessRules() async throws {
+        let boxes = LinkedBoxes([MemoryStore(), MemoryStore()])
+        try await boxes[0].running { member in
+            _ = try await member.accounts.addAccessRule(
+                AccessRuleRequest(subject: .role(.user), verb: .publish, filter: "secret/#", effect: .deny), by: .console)
+        }
+        try await boxes.exchange()
+        #expect(try await boxes[1].box.store.read { try $0.accessRules().map(\.filter) } == ["secret/#"])
+    }
+
     @Test("A cursor of one box goes on at the other; one that is ahead of a box waits and is not skipped", arguments: StoreKind.allCases)
     func cursors(_ kind: StoreKind) async throws {
         let boxes = try self.pair(kind)

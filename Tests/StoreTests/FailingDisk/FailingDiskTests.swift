@@ -105,6 +105,14 @@ struct FailingDiskTests {
                     sender: Sample.user(1), position: position, isChanged: false))
             try transaction.index(.conversation(Sample.conversation(1)), at: position)
         }
+        // What came from another box: signed, with one place that is a hash, and who that box is.
+        try transaction.append(dropped: [UInt8](repeating: 7, count: 32), at: LocalPosition(epoch: epoch.number, seq: 3))
+        try transaction.put(BatchRecord(epoch: epoch.number, firstSeq: 1, count: 3, signature: [UInt8](repeating: UInt8(number), count: 64)))
+        try transaction.put(
+            MemberRecord(
+                entry: MemberEntry(box: Sample.box(UInt8(number)), name: "b", publicKey: [1], logKey: [2], endpoints: [], version: 1),
+                stamp: Sample.order(number)))
+        try transaction.clearRetained(topic: "gone/\(number)", stamp: Sample.order(number))
         try transaction.put(Sample.userRecord(number))
         try transaction.putMessage(Int64(number), body: ByteBuffer(repeating: 1, count: 5_000), references: 2)
         for session: Int32 in 1...2 {
@@ -123,7 +131,10 @@ struct FailingDiskTests {
                 let epoch = try reader.epochs().first { $0.log.epoch == UInt64(number) }
                 let position = epoch.map { LocalPosition(epoch: $0.number, seq: 2) }
                 return [
-                    epoch?.head == 2, try position.flatMap { try reader.entry(at: $0) } != nil, try reader.message(Sample.message(number * 10 + 2)) != nil,
+                    epoch?.head == 3, try epoch.map { try reader.batches(of: $0.number, covering: 3, limit: 1).count } == 1,
+                    try epoch.map { try reader.items(of: $0.number, from: 3, through: 3, limit: 1, bytes: 99).count } == 1,
+                    try reader.member(Sample.box(UInt8(number))) != nil, try reader.retainedStamp(topic: "gone/\(number)") != nil,
+                    try position.flatMap { try reader.entry(at: $0) } != nil, try reader.message(Sample.message(number * 10 + 2)) != nil,
                     try reader.user(Sample.user(number)) != nil, try reader.retained(topic: "t/\(number)") != nil,
                     try reader.queueEntries(of: 2, after: UInt64(number) - 1, limit: 1, bytes: 1).first?.seq == UInt64(number),
                 ]

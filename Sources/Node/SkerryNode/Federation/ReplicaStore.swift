@@ -39,7 +39,6 @@ package final class ReplicaStore: Sendable {
     package func load() async throws(SkerryError) -> EngineStored {
         let (box, held) = (self.node.box, self.feed.held)
         let nonce = self.node.random.next()
-        held.activate()
         return try await self.node.commits.commit { log in
             let counter = (try log.store.meta(Self.startCounterName)?.bigEndian(at: 0) ?? 0) &+ 1
             var bytes: [UInt8] = []
@@ -52,6 +51,7 @@ package final class ReplicaStore: Sendable {
                 if epoch.lowWater > 0 { stored.lowWater[epoch.log] = epoch.lowWater }
                 if epoch.log.origin == box { held.add(epoch.log, number: epoch.number, upTo: epoch.replicated) }
             }
+            held.activate()
             for (name, value) in try log.store.metas(prefix: Self.keptPrefix) { stored.kept[String(name.dropFirst(Self.keptPrefix.count))] = value }
             return stored
         }
@@ -63,6 +63,7 @@ package final class ReplicaStore: Sendable {
     package func apply(
         _ batches: [IncomingBatch], completion: @escaping @Sendable (Result<[LogEpoch: UInt64], SkerryError>) -> Void
     ) {
+        if batches.isEmpty { return completion(.success([:])) }
         let job = ApplyJob(batches, feed: self.feed, metrics: self.node.metrics, completion: completion)
         if !self.node.commits.enqueue(job) { completion(.failure(CommitQueue.busy)) }
     }
