@@ -67,6 +67,20 @@ import Darwin
         #expect(try spoil("fed-ca-key.pem", Array(P256.Signing.PrivateKey().pemRepresentation.utf8)).contains("CA's key"))
     }
 
+    @Test("a box that stops half-way from one federation to another is of neither")
+    func halfWay() throws {
+        let directory = TemporaryDirectory()
+        try FederationIdentity.found(boxKey: Self.key).store(directory: directory.path)
+        // The last file cannot be written.
+        #expect(mkdir("\(directory.path)/fed-cert.pem.partial", 0o700) == 0)
+        let other = try FederationIdentity.found(boxKey: Self.key)
+        #expect(throws: FederationIdentityError.self) { try other.store(directory: directory.path) }
+        #expect(try FederationIdentity.load(directory: directory.path, boxKey: Self.key) == nil)
+        #expect(rmdir("\(directory.path)/fed-cert.pem.partial") == 0)
+        try other.store(directory: directory.path)
+        #expect(try FederationIdentity.load(directory: directory.path, boxKey: Self.key)?.federation == other.federation)
+    }
+
     @Test("a row counts when the CA signed exactly it, and it is of the box whose key it holds")
     func rows() throws {
         let identity = try FederationIdentity.found(boxKey: Self.key)

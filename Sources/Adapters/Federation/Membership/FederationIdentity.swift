@@ -116,6 +116,8 @@ package struct FederationIdentity: Sendable {
     /// Writes all of it; once it returns the box is of this federation after the next power cut too.
     package func store(directory: String) throws(FederationIdentityError) {
         let files = FederationFiles(directory: directory)
+        // What is left when the power goes in between must never be half of one federation and half of another.
+        if let chain = try files.certificates(Self.certificateName), chain.last != self.authority { try files.remove(Self.certificateName) }
         if let key = self.authorityKey {
             try files.write(Self.authorityKeyName, Array(key.pemRepresentation.utf8))
         } else {

@@ -34,6 +34,11 @@ extension MembershipService {
         guard let signed = identity.signed(next) else { throw SkerryError(.unavailable, "The row could not be signed; look at the log.") }
         try await host.append(signed)
         self.logger.notice("a box was removed", metadata: ["box": "\(box)", "lost": "\(isLost)"])
+        if isLost, row.isIssuer {
+            self.logger.warning(
+                "the lost box had the federation's CA key: nobody comes in by it alone, but if it was stolen, found a new federation when you can",
+                metadata: ["box": "\(box)"])
+        }
     }
 
     // MARK: - The CA's key

@@ -38,6 +38,7 @@ package actor MembershipService: PairingControl {
     nonisolated let metrics: NodeMetrics
     nonisolated let random: NodeRandom
     let timing: Timing
+    private let deskLimits: PairingDesk.Limits
     private nonisolated let current: Mutex<FederationIdentity?>
     private nonisolated let announcing = Mutex<UInt64>(0)
     private nonisolated let speaker = Mutex<(@Sendable () -> Void)?>(nil)
@@ -66,6 +67,7 @@ package actor MembershipService: PairingControl {
         self.metrics = metrics
         self.logger = logger
         self.timing = timing
+        self.deskLimits = desk
         self.desk = PairingDesk(desk)
         self.current = Mutex(try FederationIdentity.load(directory: directory, boxKey: boxKey))
     }
@@ -175,8 +177,6 @@ package actor MembershipService: PairingControl {
         return PairingInvite(
             token: token.description, addresses: addresses.map(\.description), expiresMilliseconds: expires, words: self.words)
     }
-
-    nonisolated let deskLimits = PairingDesk.Limits()
 
     // MARK: - Who wants to come in
 
