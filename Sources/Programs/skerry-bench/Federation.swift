@@ -75,10 +75,16 @@ struct Federation: ParsableCommand {
                     for client in clients { client.value.startTimed() }
                 }.wait()
                 Clock.sleep(milliseconds: measure.seconds * 1_000)
-                try loop.submit { for client in clients { client.value.stop() } }.wait()
+                try loop.submit {
+                    for client in clients { client.value.stop() }
+                    if let failure = clients.lazy.compactMap({ $0.value.failure }).first { throw BenchError(failure) }
+                }.wait()
                 Clock.sleep(milliseconds: 500)
                 let latencies = try loop.submit { watcher.value.latencies }.wait()
-                guard latencies.count > 10 else { throw BenchError("only \(latencies.count) messages reached the other box") }
+                guard latencies.count > 10 else {
+                    let sent = try loop.submit { clients.reduce(0) { $0 + $1.value.latencies.count } }.wait()
+                    throw BenchError("only \(latencies.count) of \(sent) messages reached the other box")
+                }
                 if run == 0 { continue }
                 p50.append(Statistics.percentile(latencies, 0.5) / 1e6)
                 p99.append(Statistics.percentile(latencies, 0.99) / 1e6)

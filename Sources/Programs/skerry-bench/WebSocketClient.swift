@@ -90,9 +90,12 @@ final class WebSocketClient: ChannelInboundHandler {
             self.received.moveReaderIndex(to: start)
             return nil
         }
-        var length: Int? = Int(second & 0x7F)
-        if length == 126 { length = self.received.readInteger(as: UInt16.self).map(Int.init) }
-        if length == 127 { length = self.received.readInteger(as: UInt64.self).flatMap { Int(exactly: $0) } }
+        let length: Int?
+        switch second & 0x7F {
+        case 126: length = self.received.readInteger(as: UInt16.self).map(Int.init)
+        case 127: length = self.received.readInteger(as: UInt64.self).flatMap { Int(exactly: $0) }
+        case let short: length = Int(short)
+        }
         guard let length, let payload = self.received.readSlice(length: length) else {
             self.received.moveReaderIndex(to: start)
             return nil
