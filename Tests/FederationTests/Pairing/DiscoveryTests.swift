@@ -94,6 +94,27 @@ import Testing
         try await third.close()
     }
 
+    @Test("no more boxes nearby are listed than the limit, each only while it says so, and an ignored one no more")
+    func nearby() throws {
+        func sighting(_ number: UInt8) throws -> NearbyBoxes.Sighting {
+            NearbyBoxes.Sighting(box: try #require(BoxID([UInt8](repeating: number, count: 10))), name: "", words: "", address: "")
+        }
+        var boxes = NearbyBoxes()
+        for number in 0..<40 as Range<UInt8> { boxes.note(try sighting(number), now: UInt64(number)) }
+        #expect(boxes.list(now: 40).count == NearbyBoxes.boxesMax)
+        #expect(boxes.list(now: 40).first?.box == (try sighting(0).box), "the longest first")
+        boxes.note(try sighting(3), now: 60_000)
+        let ignored = boxes.ignore(try sighting(4).box, now: 60_000)
+        #expect(ignored)
+        let unknown = boxes.ignore(try sighting(39).box, now: 60_000)
+        #expect(!unknown)
+        boxes.note(try sighting(4), now: 60_001)
+        #expect(boxes.list(now: 60_001).count == NearbyBoxes.boxesMax - 1)
+        #expect(boxes.list(now: 60_001 + NearbyBoxes.milliseconds - 2).map(\.box) == [try sighting(3).box], "the others are silent")
+        boxes.note(try sighting(39), now: 60_001 + NearbyBoxes.milliseconds - 2)
+        #expect(boxes.list(now: 60_001 + NearbyBoxes.milliseconds - 2).count == 2, "who is silent makes room")
+    }
+
     @Test("noise on the port is dropped and counted")
     func noise() async throws {
         let port = try await Self.freePort()
