@@ -54,6 +54,8 @@ package actor FederationService {
     /// Questions to other boxes that wait for their answer; at the bound a new one has none.
     static let askedMax = 1_024
     static let askMilliseconds: UInt64 = 10_000
+    /// What a message takes beside its payload: topic, MQTT, TLS.
+    static let carrierBytes = 96
 
     package init(
         node: Node, replica: ReplicaStore, features: [any FederationFeature], place: FederationPlace, limits: EngineLimits = EngineLimits(),
@@ -184,6 +186,7 @@ package actor FederationService {
 
     private func receive(_ message: LinkMessage, from box: BoxID) {
         self.node.metrics.add(.federationMessagesIn)
+        self.node.metrics.add(.federationBytesIn, message.payload.count + Self.carrierBytes)
         switch message.channel {
         case .control, .message, .digest: self.step(.received(message, from: box))
         case .request, .response:
@@ -249,6 +252,7 @@ package actor FederationService {
         guard let running = self.running, payload.count <= LinkChannel.payloadBytesMax else { return }
         for peer in box.map({ [$0] }) ?? Array(self.view.peers) where self.view.peers.contains(peer) {
             self.node.metrics.add(.federationMessagesOut)
+            self.node.metrics.add(.federationBytesOut, payload.count + Self.carrierBytes)
             running.transport.send(
                 LinkMessage(origin: self.node.box, channel: channel, addressee: channel.isAddressed ? peer : nil, payload: payload), to: peer)
         }

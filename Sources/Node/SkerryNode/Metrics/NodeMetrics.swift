@@ -67,6 +67,8 @@ package enum MetricName: String, Sendable, CaseIterable {
     // Federation
     case federationMessagesIn = "skerry_federation_messages_received_total"
     case federationMessagesOut = "skerry_federation_messages_sent_total"
+    case federationBytesIn = "skerry_federation_bytes_received_total"
+    case federationBytesOut = "skerry_federation_bytes_sent_total"
     case federationAlarms = "skerry_federation_alarms_total"
     case federationDuplicates = "skerry_federation_batches_duplicate_total"
     case federationGapsDropped = "skerry_federation_batches_beyond_gap_dropped_total"
@@ -202,6 +204,8 @@ package enum MetricName: String, Sendable, CaseIterable {
         case .blobsFailed: "Files that could not be fetched from any box."
         case .blobsEvicted: "Files of other boxes forgotten to make room for newer ones."
         case .blobRequestsRefused: "Requests of other boxes for files refused because too many were being answered."
+        case .federationBytesIn: "Bytes received from other boxes: payloads, and 96 for what carries each."
+        case .federationBytesOut: "Bytes sent to other boxes: payloads, and 96 for what carries each."
         case .federationAlarms: "Messages of other boxes that were refused, and other things about them that an administrator should know."
         case .federationDuplicates: "Batches of other boxes of which everything was known already."
         case .federationGapsDropped: "Batches of other boxes beyond a gap that were not kept because enough is; they are fetched later."
