@@ -6,6 +6,10 @@ import SkerryNode
 import TestKit
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 @Suite("Blob cache")
 struct BlobCacheTests {
     private let directory = TemporaryDirectory()
@@ -198,4 +202,21 @@ struct BlobCacheTests {
     func names(text: String) {
         #expect(BlobHash(hex: text) == nil)
     }
+}
+
+/// A file system of its own with little room, where the machine allows making one.
+private final class SmallDisk {
+    private let path: String
+
+    static var isAllowed: Bool { geteuid() == 0 && SmallDisk(at: "/tmp", bytes: 4096, isTrial: true) != nil }
+
+    init?(at path: String, bytes: Int, isTrial: Bool = false) {
+        let directory = isTrial ? TemporaryDirectory() : nil
+        self.path = directory?.path ?? path
+        guard mount("tmpfs", self.path, "tmpfs", 0, "size=\(bytes)") == 0 else { return nil }
+        if isTrial { self.remove() }
+    }
+
+    func remove() { umount2(self.path, Int32(MNT_DETACH)) }
+    deinit { self.remove() }
 }

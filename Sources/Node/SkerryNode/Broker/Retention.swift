@@ -87,30 +87,49 @@ extension MQTTBroker {
     private static let offerRowsMax = 500
     private static let offerBytesMax = 256 * 1024
 
-    /// Writes to the log what was retained before the box was in a federation, a page at a time and never more than one in half a second.
+    /// Writes to the log what was retained before the box was in a federation, a page at a time and never more than one in half a second. The writer
+    /// is asked only for pages that hold some.
     func offerRetained(after topic: String = "") {
-        guard self.isOpen else { return }
+        guard self.isOpen, let crossing = self.retention.crossing else { return }
+        self.node.store.read { store in
+            let page = try store.retained(prefix: "", after: topic, limit: Self.offerRowsMax, bytes: Self.offerBytesMax)
+            return (last: page.last?.topic, isNew: page.contains { record in record.stamp == nil && Self.crosses(record, crossing) })
+        } completion: { result in
+            switch result {
+            case .success((nil, _)): return
+            case .success((let last?, false)): self.offerLater(after: last)
+            case .success((_, true)): self.offerPage(after: topic)
+            case .failure: self.offerLater(after: topic)
+            }
+        }
+    }
+
+    private func offerPage(after topic: String) {
         let retention = self.retention
         guard let crossing = retention.crossing else { return }
         let job = LogJob<String?>(loop: nil) { context in
             let page = try context.store.retained(prefix: "", after: topic, limit: Self.offerRowsMax, bytes: Self.offerBytesMax)
-            for record in page where record.stamp == nil {
-                guard let name = try? TopicName(record.topic), crossing.lets(name), let message = retention.message(of: record),
-                    let entry = retention.entry(message)
-                else { continue }
+            for record in page where record.stamp == nil && Self.crosses(record, crossing) {
+                guard let message = retention.message(of: record), let entry = retention.entry(message) else { continue }
                 try context.append(.retained(entry))
             }
             return page.last?.topic
         } completion: { result in
-            let next: String
             switch result {
             case .success(nil): return
-            case .success(let last?): next = last
+            case .success(let last?): self.offerLater(after: last)
             // A full disk: the same page again.
-            case .failure: next = topic
+            case .failure: self.offerLater(after: topic)
             }
-            self.node.shards[0].loop.scheduleTask(in: .milliseconds(500)) { self.offerRetained(after: next) }
         }
         self.writes.submit(job)
+    }
+
+    private func offerLater(after topic: String) {
+        self.node.shards[0].loop.scheduleTask(in: .milliseconds(500)) { self.offerRetained(after: topic) }
+    }
+
+    private static func crosses(_ record: RetainedRecord, _ crossing: TopicCrossing) -> Bool {
+        (try? TopicName(record.topic)).map { crossing.lets($0) } ?? false
     }
 }
