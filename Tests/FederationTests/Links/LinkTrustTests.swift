@@ -37,7 +37,7 @@ struct LinkTrustTests {
         dialler.transport.keep([door.peer])
         try await Self.failure(dialler.log, "alert")
         #expect(door.log.entries.isEmpty)
-        #expect(door.metrics.value(.federationDoorRefused) > 0)
+        try await eventually("it to be counted") { door.metrics.value(.federationDoorRefused) > 0 }
         await dialler.stop()
         await door.stop()
     }
