@@ -5,7 +5,7 @@ import Store
 /// What live sessions are shown of what was just written, the same for what is written here and for what came from another box.
 extension LogTransaction {
     /// Whether anybody in the conversation listens here.
-    func isHeard(_ conversation: ConversationID) throws -> Bool { try self.members(of: conversation).contains { self.isHeard($0) } }
+    func isHeard(_ conversation: ConversationID) throws -> Bool { try self.isAnyHeard(self.members(of: conversation)) }
 
     /// Pushes a change to every member, in the frame all of them share.
     ///

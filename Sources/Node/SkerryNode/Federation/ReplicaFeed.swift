@@ -1,8 +1,8 @@
+package import NIOCore
+package import SkerryModel
 package import Store
 import DequeModule
-import NIOCore
 import Replication
-import SkerryModel
 import Synchronization
 
 /// Where the node and its federation meet: who hears of commits, who judges member rows, how far others hold what this box wrote.
@@ -10,11 +10,18 @@ import Synchronization
 /// A box without a federation has one too, and nobody listens: nothing is gathered then.
 package final class ReplicaFeed: Sendable {
     /// A message of this box whose sender may be waiting to hear that others hold it.
-    struct Recent: Sendable {
-        var seq: UInt64
-        var message: MessageID
-        var conversation: ConversationID
-        var sender: UserID
+    package struct Recent: Sendable, Hashable {
+        package var seq: UInt64
+        package var message: MessageID
+        package var conversation: ConversationID
+        package var sender: UserID
+
+        package init(seq: UInt64, message: MessageID, conversation: ConversationID, sender: UserID) {
+            self.seq = seq
+            self.message = message
+            self.conversation = conversation
+            self.sender = sender
+        }
     }
 
     private struct State {
@@ -33,9 +40,9 @@ package final class ReplicaFeed: Sendable {
     }
 
     /// Messages that are remembered until others hold them. Beyond, the oldest are forgotten: their senders see it when they look again.
-    static let recentsMax = 8_192
+    package static let recentsMax = 8_192
     /// Syncs that wait for entries on their way; one more is answered with what is here.
-    static let waitersMax = 256
+    package static let waitersMax = 256
     static let waitMilliseconds: UInt64 = 2_000
     /// How long what did not come is not waited for again, and of how many epochs that is remembered.
     static let missedMilliseconds: UInt64 = 30_000
@@ -70,10 +77,10 @@ package final class ReplicaFeed: Sendable {
 
     // MARK: - Waiting for what is on its way
 
-    var progress: UInt64 { self.state.withLock { $0.progress } }
+    package var progress: UInt64 { self.state.withLock { $0.progress } }
 
     /// Entries of other boxes are on the disk.
-    func advance() {
+    package func advance() {
         let waiters = self.state.withLock { state in
             state.progress += 1
             defer { state.waiters.removeAll() }
@@ -97,7 +104,7 @@ package final class ReplicaFeed: Sendable {
     }
 
     /// Calls `body` once: with false when entries came in after `progress`, with true when none did in time. False: too many wait.
-    func wait(since progress: UInt64, milliseconds: UInt64, on loop: any EventLoop, _ body: @escaping @Sendable (Bool) -> Void) -> Bool {
+    package func wait(since progress: UInt64, milliseconds: UInt64, on loop: any EventLoop, _ body: @escaping @Sendable (Bool) -> Void) -> Bool {
         enum Answer { case waiting(UInt64), now, full }
         let answer: Answer = self.state.withLock { state in
             if state.progress != progress { return .now }
@@ -119,7 +126,7 @@ package final class ReplicaFeed: Sendable {
 
     // MARK: - Messages that others do not hold yet
 
-    func remember(_ log: LogEpoch, _ recents: [Recent]) {
+    package func remember(_ log: LogEpoch, _ recents: [Recent]) {
         if recents.isEmpty { return }
         self.state.withLock { state in
             if state.recentLog != log {
@@ -132,7 +139,7 @@ package final class ReplicaFeed: Sendable {
     }
 
     /// The remembered messages of `log` up to `seq`, which are forgotten.
-    func take(_ log: LogEpoch, upTo seq: UInt64) -> [Recent] {
+    package func take(_ log: LogEpoch, upTo seq: UInt64) -> [Recent] {
         self.state.withLock { state in
             guard state.recentLog == log else { return [] }
             let taken = Array(state.recents.prefix { $0.seq <= seq })

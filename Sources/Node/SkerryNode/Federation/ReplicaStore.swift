@@ -111,7 +111,7 @@ package final class ReplicaStore: Sendable {
             var conversation: ConversationID
         }
         var ids: [Key: [MessageID]] = [:]
-        for recent in self.feed.take(log, upTo: seq) where self.node.online.isOnline(recent.sender) {
+        for recent in self.feed.take(log, upTo: seq) where self.node.online.isHere(recent.sender) {
             ids[Key(sender: recent.sender, conversation: recent.conversation), default: []].append(recent.message)
         }
         var events: [NodeEvent] = []

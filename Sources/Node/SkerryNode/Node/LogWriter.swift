@@ -185,6 +185,9 @@ package final class LogWriter: @unchecked Sendable {
         self.areMembersTouched = false
     }
 
+    /// As `isHeard`, for one of many: a large group must not cost a look at the registry for each of its members.
+    func isAnyHeard(_ users: [UserID]) -> Bool { self.online.isAnyHere(users) || self.tap.map { tap in users.contains { tap.awaits($0) } } ?? false }
+
     /// Whether anybody listens for the user: a live session, or a durable one that is away.
     func isHeard(_ user: UserID) -> Bool { self.online.isHere(user) || self.tap?.awaits(user) ?? false }
 
@@ -267,6 +270,8 @@ package struct LogTransaction {
     }
     /// Whether anybody listens for the user: what is made for one person alone need not be made for nobody.
     package func isHeard(_ user: UserID) -> Bool { self.log.isHeard(user) }
+
+    func isAnyHeard(_ users: [UserID]) -> Bool { self.log.isAnyHeard(users) }
 
     /// Whether `log` is what this run of the box appends to.
     func isWriting(_ log: LogEpoch) -> Bool { self.log.isWriting(log) }

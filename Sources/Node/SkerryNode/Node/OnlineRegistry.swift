@@ -114,6 +114,10 @@ package final class OnlineRegistry: Sendable {
 
     /// Whether the user is connected to this box: whether something has to be sent at all.
     package func isHere(_ user: UserID) -> Bool { self.state.withLock { $0.sessions[user] != nil } }
+    /// Whether one of them is connected to this box.
+    package func isAnyHere(_ users: [UserID]) -> Bool {
+        self.state.withLock { state in !state.sessions.isEmpty && users.contains { state.sessions[$0] != nil } }
+    }
     /// Whether the user is connected to any box: what people are told.
     package func isOnline(_ user: UserID) -> Bool { self.state.withLock { $0.isOnline(user) } }
     package func lastSeen(_ user: UserID) -> UInt64? { self.state.withLock { $0.lastSeen[user] } }
