@@ -39,6 +39,8 @@ package final class PresenceFeature: FederationFeature {
     private let node: Node
     private let chat: ChatService
     private let state = Mutex(State())
+    /// Held while news is taken and sent, so that who came first is said first.
+    private let sending = Mutex(())
 
     package init(node: Node, chat: ChatService) {
         self.node = node
@@ -73,21 +75,30 @@ package final class PresenceFeature: FederationFeature {
 
     /// Tells every box with a link what is new. Those without one hear of it when theirs comes up.
     private func flush() {
-        self.state.withLock { state in
+        let links = self.state.withLock { state in
             state.isFlushDue = false
+            return state.links
+        }
+        self.sending.withLock { _ in
             var (came, left) = self.node.online.takeChanges()
             while !came.isEmpty || !left.isEmpty {
                 var news = PresenceNews(came: Array(came.suffix(PresenceNews.countMax)))
                 came.removeLast(news.came.count)
                 news.left = Array(left.suffix(PresenceNews.countMax - news.came.count))
                 left.removeLast(news.left.count)
-                state.links?.send(.ephemeral, news.payload, to: nil)
+                links?.send(.ephemeral, news.payload, to: nil)
             }
         }
     }
 
     package func answer(_ kind: RequestKind, _ body: [UInt8], from box: BoxID) async -> [UInt8]? {
-        guard kind == .presence, let after = try? PresencePage.after(body) else { return nil }
+        guard kind == .presence else { return nil }
+        let after: UserID?
+        do throws(EntryDecodeError) {
+            after = try PresencePage.after(body)
+        } catch {
+            return nil
+        }
         self.flush()
         let users = self.node.online.users(after: after, limit: PresencePage.countMax + 1)
         return PresencePage(users: Array(users.prefix(PresencePage.countMax)), hasMore: users.count > PresencePage.countMax).payload
@@ -147,18 +158,23 @@ package final class PresenceFeature: FederationFeature {
         guard let links else { return }
         Task {
             let users = await self.everybody(at: box, links)
-            let isTrue = self.state.withLock { state in
-                state.asking.remove(box)
-                return (state.lives[box] ?? 0) == life
-            }
-            guard isTrue, let users else { return }
-            let outcome = self.node.online.replace(at: box, with: users, now: self.node.clock.wall(), limits: self.node.limits)
-            if !outcome.areAllNoted {
-                self.node.metrics.add(.presenceFull)
-                self.state.withLock { $0.askAgain[box] = self.node.clock.monotonic() + Self.askFullMilliseconds }
-            }
-            self.chat.announce(changed: outcome.changed)
+            self.know(users, at: box, life)
         }
+    }
+
+    private func know(_ users: Set<UserID>?, at box: BoxID, _ life: UInt64) {
+        guard let users, self.state.withLock({ ($0.lives[box] ?? 0) == life }) else {
+            self.state.withLock { _ = $0.asking.remove(box) }
+            return
+        }
+        let outcome = self.node.online.replace(at: box, with: users, now: self.node.clock.wall(), limits: self.node.limits)
+        let now = self.node.clock.monotonic()
+        self.state.withLock { state in
+            state.asking.remove(box)
+            if !outcome.areAllNoted { state.askAgain[box] = now + Self.askFullMilliseconds }
+        }
+        if !outcome.areAllNoted { self.node.metrics.add(.presenceFull) }
+        self.chat.announce(changed: outcome.changed)
     }
 
     private func everybody(at box: BoxID, _ links: any FederationLinks) async -> Set<UserID>? {
