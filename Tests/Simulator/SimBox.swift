@@ -50,6 +50,7 @@ final class SimBox {
     private var tickAt: UInt64 = 0
     private var plannedDeadline: UInt64?
     /// Removed boxes that the engine has been told of.
+    private var toldMembers: [BoxID: EngineMember] = [:]
     private var toldCuts: [BoxID: [LogEpoch: UInt64]] = [:]
 
     init(_ world: SimWorld, instance: Int, id: BoxID, name: String, logKey: [UInt8], disk: DiskImage, clock: SimClock) {
@@ -254,6 +255,7 @@ final class SimBox {
             for (id, member) in members where member.standing == .removed { members[id] = EngineMember(standing: .active, logKey: member.logKey) }
         }
         for (id, member) in self.disk.members where member.standing == .removed { self.toldCuts[id] = member.cut }
+        self.toldMembers = members
         self.step(.members(members))
         self.world.network.poke()
     }
@@ -316,6 +318,12 @@ final class SimBox {
         // Two boxes with one identity each think the other's log is over.
         guard !self.world.hadClone else { return }
         log.isFinal = true
+        let end = min(self.disk.log(log.index).head, self.toldCuts[id.origin].map { $0[id] ?? 0 } ?? .max)
+        guard let last = log.entry(end), !last.isDropped, !self.isRemoved else { return }
+        for (id, member) in self.toldMembers where member.standing == .active && id != self.id {
+            let holds = self.world.boxes.contains { $0.id == id && last.everHeld >> UInt64($0.instance) & 1 == 1 }
+            if !holds { self.world.fail("P5", "\(self.name) says that all hold \(log.text); \(self.world.boxText(id)) never had \(last.text)") }
+        }
     }
 
     private func checkQuarantine(_ reason: QuarantineReason?) {
