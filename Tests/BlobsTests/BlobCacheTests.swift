@@ -196,6 +196,23 @@ struct BlobCacheTests {
         #expect(try cache.find(Self.hash(bytes)) == nil)
     }
 
+    @Test("a full disk: old files make room, and what does not fit even then is refused and leaves nothing", .enabled(if: SmallDisk.isAllowed))
+    func fullDisk() throws {
+        let disk = try #require(SmallDisk(at: self.directory.path, bytes: 512 * 1024))
+        defer { disk.remove() }
+        let cache = self.cache(1 << 30)
+        let old = Self.bytes(200_000, 1)
+        #expect(try self.fetch(old, into: cache))
+        #expect(try self.fetch(Self.bytes(250_000, 2), into: cache))
+        #expect(try self.fetch(Self.bytes(210_000, 3), into: cache))
+        #expect(try cache.find(Self.hash(old)) == nil)
+        let error = #expect(throws: SkerryError.self) { try self.fetch(Self.bytes(600_000, 4), into: cache) }
+        #expect(error?.code == .storageLow)
+        #expect(throws: SkerryError.self) { try cache.put(Self.bytes(600_000, 5)) }
+        #expect(self.names("part").isEmpty && self.names("own").isEmpty)
+        #expect(try self.fetch(Self.bytes(100_000, 6), into: cache))
+    }
+
     @Test(
         "hexadecimal names are read strictly",
         arguments: ["", "ab", String(repeating: "g", count: 64), String(repeating: "A", count: 64), String(repeating: "a", count: 63)])
