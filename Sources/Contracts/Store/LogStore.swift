@@ -49,12 +49,15 @@ package struct LocalPosition: Sendable, Hashable, Comparable {
 package enum SyncScope: Sendable, Hashable {
     case conversation(ConversationID)
     case user(UserID)
+    /// Memberships of one user that came here later than messages of their conversation: the log of another box may bring the two in any order.
+    case late(UserID)
 
     /// 17 bytes: the form, then the id.
     package var bytes: [UInt8] {
         switch self {
         case .conversation(let id): [1] + id.bytes
         case .user(let id): [2] + id.bytes
+        case .late(let id): [3] + id.bytes
         }
     }
 }

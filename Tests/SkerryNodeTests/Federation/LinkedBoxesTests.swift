@@ -31,6 +31,37 @@ struct LinkedBoxesTests {
         await #expect(throws: SkerryError.self) { try await boxes[0].accounts.authenticate(token: signedIn.token.text, address: home) }
     }
 
+    @Test("Messages that come before it is known who belongs to their conversation are shown with it, live and in a sync", arguments: StoreKind.allCases)
+    func late(_ kind: StoreKind) async throws {
+        let boxes = try self.pair(kind)
+        try await boxes[0].box.addUsers("ann", "bob")
+        try await boxes.exchange()
+        let (ann, bob, absent) = (boxes[0].box.connect("ann"), boxes[1].box.connect("bob", loop: 1), boxes[1].box.connect("bob"))
+        var cursor = try await absent.sync(since: nil).cursor
+        let group = try await ann.ask("create", #"{"type":"group","title":"g","cid":"g","members":["@bob"]}"#)
+        let conv = try #require(group["conversation"]?["id"]?.text)
+        for number in 0..<3 { _ = try await ann.ask("send", #"{"conv":"\#(conv)","cid":"\#(number)","text":"\#(number)"}"#) }
+        await boxes.settle()
+        // The message log first, as two streams on a network may come.
+        for stream in [Stream.message, .control] {
+            for (log, entries) in boxes[0].log where log.stream == stream {
+                let head = try await boxes[1].heads()[log] ?? 0
+                _ = try await boxes[1].apply(LinkedBoxes.batches(log, Array(entries.dropFirst(Int(head))), from: head + 1))
+            }
+            if stream == .message {
+                // The cursor of somebody who looks in between has seen the messages' log go by.
+                let page = try await absent.sync(since: cursor)
+                #expect(page.status == "ok" && page.items.isEmpty)
+                cursor = page.cursor
+            }
+        }
+        let passed = try await absent.sync(since: cursor)
+        #expect(passed.items.map(TestClient.kind).filter { $0 == "msg" }.count == 3)
+        let heard = await bob.received()
+        #expect(heard.map(TestClient.kind) == ["change conversation", "msg", "msg", "msg"])
+        #expect(heard.compactMap { $0["d"]?["text"]?.text } == ["0", "1", "2"])
+    }
+
     @Test("What is said on one box is pushed on the other: the conversation first, in order, once", arguments: StoreKind.allCases)
     func pushes(_ kind: StoreKind) async throws {
         let boxes = try self.pair(kind)

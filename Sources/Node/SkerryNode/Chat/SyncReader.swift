@@ -131,11 +131,23 @@ struct SyncReader {
                 guard memberships[conversation] != nil, let row = try self.store.receipt(conversation, user) else { continue }
                 changes.append(.receipt(conversation, user, received: row.received, read: row.read))
             case .conversation(let conversation): try self.show(conversation.id, caller, memberships, &shown, &changes)
-            case .membership(let membership): try self.show(membership.conversation, caller, memberships, &shown, &changes)
+            case .membership(let membership):
+                try self.show(membership.conversation, caller, memberships, &shown, &changes)
+                if membership.user == caller, let own = memberships[membership.conversation] { try self.showLate(own, position, &changes) }
             case .user, .device, .invite, .block, .accessRule, .member, .retained, .unknown: continue
             }
         }
         return changes
+    }
+
+    /// Messages of a conversation that come along with a membership which came later than they did; older ones are in its history.
+    static let lateMax = 200
+
+    private func showLate(_ membership: MembershipRecord, _ position: LocalPosition, _ changes: inout [ChangeView]) throws {
+        guard try self.store.indexed(.late(membership.user), epoch: position.epoch, after: position.seq - 1, limit: 1).first == position.seq else { return }
+        for row in try self.store.history(membership.conversation, since: membership.since, range: .newest, limit: Self.lateMax) {
+            if let view = try self.views.message(row) { changes.append(.message(view)) }
+        }
     }
 
     /// The conversation as it is now, once a page; or that it is no longer the caller's.

@@ -186,7 +186,11 @@ struct RemoteApplier {
         case .membership(let entry):
             self.log.membersChanged(entry.conversation)
             self.touch(entry.conversation)
-            if entry.state != .member { self.left.append((entry.conversation, entry.user)) }
+            if entry.state == .member {
+                self.context.joined.append((entry.conversation, entry.user))
+            } else {
+                self.left.append((entry.conversation, entry.user))
+            }
         case .message(let entry):
             try self.showTouched(entry.conversation)
             guard try self.context.isHeard(entry.conversation), let row = try self.store.message(entry.id) else { return }
