@@ -179,13 +179,13 @@ let package = Package(
         tests(
             "ListenersTests",
             [
-                "Listeners", "SkerryServer", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "Store", "TestKit", "CZlib",
+                "Listeners", "SkerryServer", "SkerryNode", "SkerryModel", "ChatCodec", "Account", "Replication", "Store", "TestKit", "CZlib",
                 nioCore, nioPosix, nioEmbedded, nioHTTP1, nioWebSocket, nioSSL, crypto, hummingbird, logging,
             ]),
         tests(
             "HTTPAPITests",
             [
-                "HTTPAPI", "SkerryNode", "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "TestKit",
+                "HTTPAPI", "SkerryNode", "SkerryModel", "MQTTCodec", "ChatCodec", "Account", "Replication", "TestKit",
                 nioCore, nioPosix, nioEmbedded, hummingbird, httpTypes, logging,
             ]),
         tests("WebPagesTests", ["WebPages", "CZlib", nioCore, nioEmbedded, hummingbird, httpTypes, logging]),

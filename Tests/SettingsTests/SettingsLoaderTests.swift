@@ -1,3 +1,4 @@
+import SkerryModel
 import Testing
 
 @testable import Settings

@@ -19,7 +19,7 @@ package struct PortRange: Sendable, Hashable, ExpressibleByIntegerLiteral, Custo
     package init?(text: some StringProtocol) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count <= 2, let low = parts.first, let high = parts.last, let start = Self.port(low), let end = Self.port(high) else { return nil }
-        guard parts.count == 1 || (1...end).contains(start), end - start < Self.countMax else { return nil }
+        guard parts.count == 1 || start >= 1 && start <= end, end - start < Self.countMax else { return nil }
         self.init(start, end)
     }
 

@@ -20,7 +20,9 @@ import Testing
             #expect(first.port > 0)
             let error = try #require(
                 await #expect(throws: ListenError.self) {
-                    _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: PortRange(first.port)), group: group, limiter: limiter) { _, _ in }
+                    _ = try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: PortRange(first.port)), group: group, limiter: limiter) {
+                        _, _ in
+                    }
                 })
             #expect(error.description.contains("mqtt cannot listen on 127.0.0.1 port \(first.port)"))
             #expect(error.description.contains("in use"))
@@ -83,6 +85,36 @@ import Testing
         #expect((metrics.value(.connectionsAccepted), metrics.value(.connectionsRefused), limiter.count) == (1, 1, 1))
         await listener.close(grace: .zero)
         #expect(limiter.count == 0)
+        try await group.shutdownGracefully()
+    }
+}
+
+@Suite("Ranges of ports", .timeLimit(.minutes(1))) struct PortRangeListenerTests {
+    @Test("of a range the lowest free port is bound, and a range that others have whole is refused with its ports")
+    func range() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let limiter = ConnectionLimiter(limits: Limits(), metrics: NodeMetrics())
+        func bind(_ ports: PortRange) async throws -> SocketListener {
+            try await SocketListener.bind(.init(kind: "mqtt", address: "127.0.0.1", port: ports), group: group, limiter: limiter) { _, _ in }
+        }
+        // A free place for three: found by trying.
+        var listeners: [SocketListener] = []
+        var first = 20_000
+        while true {
+            let range = try #require(PortRange(text: "\(first)-\(first + 2)"))
+            for _ in 0..<3 { if let listener = try? await bind(range) { listeners.append(listener) } }
+            if listeners.map(\.port) == [first, first + 1, first + 2] { break }
+            for listener in listeners { await listener.close(grace: .zero) }
+            listeners = []
+            first += 3
+        }
+        let range = try #require(PortRange(text: "\(first)-\(first + 2)"))
+        let error = try #require(await #expect(throws: ListenError.self) { _ = try await bind(range) })
+        #expect(error.description.contains("mqtt cannot listen on 127.0.0.1 ports \(first)-\(first + 2): other programs have all of these ports"))
+        await listeners[1].close(grace: .zero)
+        let again = try await bind(range)
+        #expect(again.port == first + 1)
+        for listener in [listeners[0], listeners[2], again] { await listener.close(grace: .zero) }
         try await group.shutdownGracefully()
     }
 }
