@@ -37,7 +37,7 @@ package enum BoxSimulation {
         if world.failure == nil {
             faults.heal()
             let start = world.now
-            world.run(until: start + Self.healingMax, checkEvery: 500) { world.isConverged() }
+            world.run(until: start + Self.healingMax + 2 * world.profile.span, checkEvery: 500) { world.isConverged() }
             world.figures.healing = world.now - start
         }
         if world.failure == nil { world.checkEnd() }

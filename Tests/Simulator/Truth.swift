@@ -63,7 +63,12 @@ final class TrueEntry {
         case .message, .newRow, .member: body = nil
         }
         let key = body.flatMap { RetentionKey(of: $0, in: self.log.id) }
-        return RetentionSubject(position: position, hlc: self.order.hlc, key: key, isTombstone: false)
+        return RetentionSubject(position: position, hlc: self.order.hlc, pointsTo: self.pointsTo, key: key, isTombstone: false)
+    }
+
+    private var pointsTo: HLC? {
+        guard case .receipt(_, let value) = self.kind else { return nil }
+        return HLC(rawValue: value)
     }
 
     private static func number(_ number: Int) -> Bytes16 { Bytes16(high: 0x5eed, low: UInt64(number)) }

@@ -17,12 +17,16 @@ package struct RetentionPolicy: Sendable, Hashable {
 package struct RetentionSubject: Sendable, Hashable {
     package var position: LogPosition
     package var hlc: HLC
+    /// Its age counts from here: its own stamp, or that of what it points to where that is later. A clock that is ahead stamps messages later
+    /// than what is said about them.
+    package var agesFrom: HLC
     /// Entries with equal keys replace each other: the greatest order stays. Nil: nothing replaces it.
     package var key: RetentionKey?
     /// It says that something is gone.
     package var isTombstone: Bool
 
-    package init(position: LogPosition, hlc: HLC, key: RetentionKey?, isTombstone: Bool) {
+    package init(position: LogPosition, hlc: HLC, pointsTo: HLC? = nil, key: RetentionKey?, isTombstone: Bool) {
+        self.agesFrom = max(hlc, pointsTo ?? hlc)
         self.position = position
         self.hlc = hlc
         self.key = key
@@ -31,8 +35,14 @@ package struct RetentionSubject: Sendable, Hashable {
 
     package init(_ entry: Entry, at position: LogPosition) {
         self.init(
-            position: position, hlc: entry.hlc, key: RetentionKey(of: entry.body, in: position.log),
+            position: position, hlc: entry.hlc, pointsTo: Self.pointsTo(entry.body), key: RetentionKey(of: entry.body, in: position.log),
             isTombstone: RetentionRules.isTombstone(entry.body))
+    }
+
+    /// What a receipt says has been read.
+    private static func pointsTo(_ body: EntryBody) -> HLC? {
+        guard case .receipt(_, _, let received, let read) = body else { return nil }
+        return [received, read].compactMap { $0?.hlc }.max()
     }
 
     package var order: Order { Order(hlc: self.hlc, position: self.position) }
@@ -82,7 +92,8 @@ package enum RetentionRules {
     /// `winner`: the greatest order known of entries with the same key, itself included.
     package static func fate(of subject: RetentionSubject, winner: Order?, nowMilliseconds: UInt64, policy: RetentionPolicy) -> Fate {
         if subject.key != nil, let winner, winner > subject.order { return .superseded }
-        if let age = Self.age(of: subject, policy), subject.hlc.milliseconds <= nowMilliseconds, nowMilliseconds - subject.hlc.milliseconds > age {
+        let since = subject.agesFrom.milliseconds
+        if let age = Self.age(of: subject, policy), since <= nowMilliseconds, nowMilliseconds - since > age {
             return .expired
         }
         return .kept
