@@ -19,7 +19,7 @@ extension SimWorld {
     }
 
     /// How far a log counts.
-    private func cut(of index: Int) -> UInt64 {
+    func cut(of index: Int) -> UInt64 {
         let id = self.truth.logs[index].id
         guard let cut = self.removed[id.origin] else { return .max }
         return cut[id] ?? 0

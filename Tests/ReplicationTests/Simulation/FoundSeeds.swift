@@ -8,9 +8,10 @@ enum FoundSeeds {
         var found: String
         var options: SimOptions
 
-        init(_ seed: UInt64, _ found: String) {
+        init(_ seed: UInt64, _ found: String, _ change: (inout SimOptions) -> Void = { _ in }) {
             self.found = found
             self.options = SimOptions(seed: seed)
+            change(&self.options)
         }
 
         var testDescription: String { "\(self.options.seed): \(self.found)" }
@@ -24,6 +25,7 @@ enum FoundSeeds {
         Seed(3029, "a late greeting of an earlier run was taken for a second box"),
         Seed(13_816, "a holder that had heard more of an origin than this box was called malformed"),
         Seed(613, "receipts that had expired were kept by those who had applied them"),
+        Seed(14, "a receipt expired before the message that it points to, which a fast clock had stamped") { $0.span = 60_000 },
         Seed(44_574, "wiped boxes that had not heard of a member"),
     ]
 }
