@@ -50,7 +50,10 @@ struct SettingsLoaderTests {
     func everyKey(_ key: String) throws {
         let declaration = try #require(Settings.declarations.first { $0.key == key })
         var value = declaration.render(Settings())
-        if value.isEmpty { value = ["mqtt.anonymous": "a/#, b/+", "proxy.trusted": "10.0.0.0/8, ::1/128"][key] ?? "/somewhere" }
+        if value.isEmpty {
+            value =
+                ["mqtt.anonymous": "a/#, b/+", "proxy.trusted": "10.0.0.0/8, ::1/128", "federation.addresses": "10.0.0.1:7000, fd00::2"][key] ?? "/somewhere"
+        }
         var others = ["tls.certificate": "tls.key", "tls.key": "tls.certificate"].compactMapValues { $0 }
         others = others.filter { $0.key == key }
         let extra = others.values.map { ($0, "/other", "--set") }

@@ -33,14 +33,14 @@ extension LogTransaction {
         }
         let joined = self.joined.filter { $0.conversation == id }
         self.joined.removeAll { $0.conversation == id }
-        for (conversation, user) in joined where self.isHeard(user) { try self.pushLate(conversation, to: user) }
+        for (conversation, user, order) in joined where self.isHeard(user) { try self.pushLate(conversation, after: order, to: user) }
     }
 
     /// What was said in a conversation before it was known here that the user belongs to it, the newest of it: the live stream has passed it by.
-    private mutating func pushLate(_ id: ConversationID, to user: UserID) throws {
+    private mutating func pushLate(_ id: ConversationID, after order: Order, to user: UserID) throws {
         guard let membership = try self.store.membership(id, user), membership.isMember else { return }
         let views = ViewBuilder(self.store)
-        for row in try self.store.history(id, since: membership.since, range: .newest, limit: SyncReader.lateMax) {
+        for row in try self.store.history(id, since: Applier.greater(membership.since, order), range: .newest, limit: SyncReader.lateMax) {
             guard let view = try views.message(row) else { continue }
             let change = ChangeView.message(view)
             let frame = ChatFrame.push(change.t, cursor: try self.cursorToken()) { change.write(to: &$0, viewer: user) }

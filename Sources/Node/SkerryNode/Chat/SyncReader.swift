@@ -133,7 +133,7 @@ struct SyncReader {
             case .conversation(let conversation): try self.show(conversation.id, caller, memberships, &shown, &changes)
             case .membership(let membership):
                 try self.show(membership.conversation, caller, memberships, &shown, &changes)
-                if membership.user == caller, let own = memberships[membership.conversation] { try self.showLate(own, position, &changes) }
+                if membership.user == caller, let own = memberships[membership.conversation] { try self.showLate(own, entry.hlc, position, &changes) }
             case .user, .device, .invite, .block, .accessRule, .member, .retained, .unknown: continue
             }
         }
@@ -143,9 +143,12 @@ struct SyncReader {
     /// Messages of a conversation that come along with a membership which came later than they did; older ones are in its history.
     static let lateMax = 200
 
-    private func showLate(_ membership: MembershipRecord, _ position: LocalPosition, _ changes: inout [ChangeView]) throws {
-        guard try self.store.indexed(.late(membership.user), epoch: position.epoch, after: position.seq - 1, limit: 1).first == position.seq else { return }
-        for row in try self.store.history(membership.conversation, since: membership.since, range: .newest, limit: Self.lateMax) {
+    private func showLate(_ membership: MembershipRecord, _ hlc: HLC, _ position: LocalPosition, _ changes: inout [ChangeView]) throws {
+        guard try self.store.indexed(.late(membership.user), epoch: position.epoch, after: position.seq - 1, limit: 1).first == position.seq,
+            let log = try self.store.epochs().first(where: { $0.number == position.epoch })?.log
+        else { return }
+        let since = Applier.greater(membership.since, Order(hlc: hlc, position: LogPosition(log: log, seq: position.seq)))
+        for row in try self.store.history(membership.conversation, since: since, range: .newest, limit: Self.lateMax) {
             if let view = try self.views.message(row) { changes.append(.message(view)) }
         }
     }

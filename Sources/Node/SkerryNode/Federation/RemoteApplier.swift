@@ -187,7 +187,7 @@ struct RemoteApplier {
             self.log.membersChanged(entry.conversation)
             self.touch(entry.conversation)
             if entry.state == .member {
-                self.context.joined.append((entry.conversation, entry.user))
+                self.context.joined.append((entry.conversation, entry.user, order))
             } else {
                 self.left.append((entry.conversation, entry.user))
             }

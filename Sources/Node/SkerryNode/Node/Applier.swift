@@ -152,9 +152,9 @@ package enum Applier {
     private static func apply(_ entry: MembershipEntry, _ order: Order, _ position: LocalPosition, _ store: any StoreTransaction) throws -> Outcome {
         let row = try store.membership(entry.conversation, entry.user)
         if let row, row.stamp > order { return .nothing }
-        // What was said before it was known here who belongs to the conversation was shown to nobody, and syncs have gone past it.
+        // What was said after this and came here before it was not shown to the user, and syncs have gone past it.
         if entry.state == .member, row?.isMember != true,
-            try !store.history(entry.conversation, since: entry.since, range: .newest, limit: 1).isEmpty
+            try !store.history(entry.conversation, since: Self.greater(entry.since, order), range: .newest, limit: 1).isEmpty
         {
             try store.index(.late(entry.user), at: position)
         }

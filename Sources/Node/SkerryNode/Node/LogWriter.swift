@@ -246,8 +246,8 @@ package struct LogTransaction {
     package let store: any StoreTransaction
     private let log: LogWriter
     package var events: [NodeEvent] = []
-    /// Who came into a conversation and has not been shown it yet.
-    var joined: [(conversation: ConversationID, user: UserID)] = []
+    /// Who came into a conversation by other boxes' entries, in which order, and has not been shown it yet.
+    var joined: [(conversation: ConversationID, user: UserID, order: Order)] = []
 
     init(store: any StoreTransaction, log: LogWriter) {
         self.store = store
@@ -258,10 +258,7 @@ package struct LogTransaction {
     @discardableResult
     package mutating func append(_ body: EntryBody) throws -> Order {
         let (order, position) = try self.log.append(body, self.store)
-        if case .membership(let membership) = body {
-            self.log.membersChanged(membership.conversation)
-            if membership.state == .member { self.joined.append((membership.conversation, membership.user)) }
-        }
+        if case .membership(let membership) = body { self.log.membersChanged(membership.conversation) }
         try Applier.apply(body, order: order, position: position, to: self.store)
         return order
     }
