@@ -9,7 +9,7 @@ import pytest
 from federation.soak import FAULTS, Soak
 from federation.world import World, why_not
 
-SECONDS = float(os.environ.get("SKERRY_SOAK_SECONDS") or 60)
+SECONDS = float(os.environ.get("SKERRY_SOAK_SECONDS") or 90)
 
 
 @pytest.mark.long

@@ -31,6 +31,8 @@ package actor FederationService {
     var quarantine: QuarantineReason?
     var troubles = AlarmLog()
     private var asked: [UInt64: Asked] = [:]
+    private var tidyPlace = LocalPlace()
+    private var tidyDue: UInt64 = 0
     private var ticking: RepeatedTask?
     /// When the engine wants to be woken next, and what will do it.
     private var wakeAt: UInt64?
@@ -234,8 +236,25 @@ package actor FederationService {
         }
     }
 
+    /// A step of letting go of what is dead in the logs; at the end of all of them it begins again an hour later.
+    private func tidy() async {
+        guard self.running != nil else { return }
+        do throws(SkerryError) {
+            let outcome = try await self.replica.tidy(from: self.tidyPlace, policy: RetentionPolicy())
+            self.tidyPlace = outcome.next ?? LocalPlace()
+            if outcome.next == nil { self.tidyDue = self.node.clock.monotonic() + 3_600_000 }
+            if !outcome.lowWater.isEmpty { self.step(.lowWater(outcome.lowWater)) }
+        } catch {
+            // The disk is full or busy: next time.
+        }
+    }
+
     private func tick() {
         let now = self.node.clock.monotonic()
+        if now >= self.tidyDue {
+            self.tidyDue = now + 60_000
+            Task { await self.tidy() }
+        }
         for (correlation, asked) in self.asked where asked.deadline <= now {
             self.asked[correlation] = nil
             asked.answer.resume(returning: nil)

@@ -117,9 +117,12 @@ class Soak:
         for writer in self.writers:
             writer.start()
         started = time.monotonic()
+        round: list[str] = []
         time.sleep(1)
         while time.monotonic() - started < seconds:
-            name = self.rng.choice(faults)
+            # In rounds, so that a short run has each of them.
+            round = round or self.rng.sample(faults, len(faults))
+            name = round.pop()
             self.faults[name] = self.faults.get(name, 0) + 1
             length, end = getattr(self, name)()
             self.say(f"  {time.monotonic() - started:6.1f} s {name} for {length:.1f} s; {sum(len(w.acked) for w in self.writers)} acknowledged")
