@@ -79,7 +79,7 @@ struct LinkedBoxesTests {
         #expect(heard.dropFirst().allSatisfy { $0["d"]?["replicated"]?.isTrue == true && $0["d"]?["cid"] == nil })
         #expect(await eve.received().isEmpty)
         // The cursor of a push stands right behind it.
-        for (index, push) in heard.enumerated() {
+        for (index, push) in heard.enumerated().dropFirst() {
             let (status, items, _) = try await bob.sync(since: push["cursor"]?.text, limit: 2)
             #expect(status == "ok")
             #expect(items.compactMap { $0["d"]?["text"]?.text } == heard.dropFirst(index + 1).compactMap { $0["d"]?["text"]?.text })
@@ -132,6 +132,30 @@ struct LinkedBoxesTests {
         #expect(await ann.received().isEmpty)
         // Written down with the next commit, for the next start.
         #expect(try await boxes[0].box.store.read { try $0.epoch(log)?.replicated } == 1)
+    }
+
+    @Test("A client that goes away between any two pushes of one commit hears of the rest when it comes back")
+    func goesAwayBetweenPushes() async throws {
+        let boxes = LinkedBoxes([MemoryStore(), MemoryStore()])
+        try await boxes.admitAll()
+        try await boxes[0].box.addUsers("ann", "bob")
+        _ = try await boxes[0].box.connect("ann").ask("create", #"{"type":"direct","user":"@bob"}"#)
+        try await boxes.exchange()
+        let (ann, bob) = (boxes[0].box.connect("ann"), boxes[1].box.connect("bob", loop: 1))
+        _ = try await ann.ask("send", #"{"conv":"@bob","cid":"0","text":"0"}"#)
+        let greeting = try await bob.greeting().live
+        for title in ["g", "h", "i"] { _ = try await ann.ask("create", #"{"type":"group","title":"\#(title)","cid":"\#(title)","members":["@bob"]}"#) }
+        try await boxes.exchange()
+        let heard = await bob.received()
+        let titles = heard.compactMap { $0["d"]?["conversation"]?["title"]?.text }
+        #expect(titles.filter { !$0.isEmpty }.sorted() == ["g", "h", "i"])
+        for count in 0..<heard.count {
+            let seen = heard.prefix(count)
+            let cursor = seen.last { $0["cursor"] != nil }?["cursor"]?.text ?? greeting
+            let missed = try await bob.sync(since: cursor, limit: 100).items.compactMap { $0["d"]?["conversation"]?["title"]?.text }
+            let known = seen.compactMap { $0["d"]?["conversation"]?["title"]?.text }
+            #expect(Set(known + missed).isSuperset(of: ["g", "h", "i"]))
+        }
     }
 
     @Test("The same send at two boxes that are apart is one message at both, shown once, where its order is the smaller")

@@ -22,9 +22,12 @@ extension LogTransaction {
     }
 
     /// Pushes the conversation to every member who listens, each as that member sees it.
-    mutating func pushConversation(_ id: ConversationID) throws {
+    ///
+    /// - Parameter moves: whether a client has seen everything up to here with it. Not so when more of the same entries is still to be told:
+    ///   a client that went away in between would never hear of the rest.
+    mutating func pushConversation(_ id: ConversationID, moves: Bool = true) throws {
         let views = ViewBuilder(self.store)
-        let cursor = try self.cursorToken()
+        let cursor = moves ? try self.cursorToken() : nil
         for membership in try self.store.memberships(in: id) where membership.isMember && self.isHeard(membership.user) {
             guard let view = try views.conversation(membership) else { continue }
             let change = ChangeView.conversation(view)
@@ -43,14 +46,15 @@ extension LogTransaction {
         for row in try self.store.history(id, since: Applier.greater(membership.since, order), range: .newest, limit: SyncReader.lateMax) {
             guard let view = try views.message(row) else { continue }
             let change = ChangeView.message(view)
-            let frame = ChatFrame.push(change.t, cursor: try self.cursorToken()) { change.write(to: &$0, viewer: user) }
+            // One of many: only what comes after the last of them may move the client on.
+            let frame = ChatFrame.push(change.t) { change.write(to: &$0, viewer: user) }
             self.events.append(.push(ChatPush(audience: [user], conversation: id, frame: frame)))
         }
     }
 
     /// Tells one user that the conversation is no longer theirs.
-    mutating func pushLeft(_ id: ConversationID, to user: UserID) throws {
-        let frame = ChatFrame.push("change", cursor: try self.cursorToken()) { ChangeView.left(id).write(to: &$0, viewer: user) }
+    mutating func pushLeft(_ id: ConversationID, to user: UserID, moves: Bool = true) throws {
+        let frame = ChatFrame.push("change", cursor: moves ? try self.cursorToken() : nil) { ChangeView.left(id).write(to: &$0, viewer: user) }
         self.events.append(.push(ChatPush(audience: [user], conversation: nil, frame: frame)))
     }
 }

@@ -182,17 +182,17 @@ struct RemoteApplier {
         case .device(let entry): if case .device(let row) = before { self.tell(entry, row) }
         case .accessRule: self.areRulesTouched = true
         case .member: self.log.memberTouched()
-        case .conversation(let entry): self.touch(entry.id)
+        case .conversation(let entry): try self.touch(entry.id)
         case .membership(let entry):
             self.log.membersChanged(entry.conversation)
-            self.touch(entry.conversation)
+            try self.touch(entry.conversation)
             if entry.state == .member {
                 self.context.joined.append((entry.conversation, entry.user, order))
             } else {
                 self.left.append((entry.conversation, entry.user))
             }
         case .message(let entry):
-            try self.showTouched(entry.conversation)
+            try self.showTouched()
             guard try self.context.isHeard(entry.conversation), let row = try self.store.message(entry.id) else { return }
             let change: ChangeView
             if row.isChanged {
@@ -208,15 +208,19 @@ struct RemoteApplier {
             try self.context.push(change, seeing: order, in: entry.conversation, own: entry.sender)
         case .edit(let change, let text):
             guard let row = try self.changed(change), try self.store.recall(of: row.id) == nil else { return }
+            try self.showTouched()
             try self.context.push(.edit(change, text: text, order), seeing: row.order, in: row.conversation)
         case .recall(let change):
             guard let row = try self.changed(change) else { return }
+            try self.showTouched()
             try self.context.push(.recall(change, order), seeing: row.order, in: row.conversation)
         case .reaction(let change, let emoji, let isOn):
             guard let row = try self.changed(change), try self.store.recall(of: row.id) == nil else { return }
+            try self.showTouched()
             try self.context.push(.reaction(change, emoji: emoji, isOn: isOn, order), seeing: row.order, in: row.conversation)
         case .receipt(let conversation, let user, let received, let read):
             guard try self.context.isHeard(conversation) else { return }
+            try self.showTouched()
             try self.context.push(.receipt(conversation, user, received: received, read: read), in: conversation)
         case .block, .invite, .retained, .unknown: return
         }
@@ -252,25 +256,26 @@ struct RemoteApplier {
         if let reason { self.context.events.append(.endSessions(user, device, reason)) }
     }
 
-    private mutating func touch(_ conversation: ConversationID) {
+    private mutating func touch(_ conversation: ConversationID) throws {
         if !self.touched.contains(conversation) { self.touched.append(conversation) }
         // Each is shown as it is at the end of a run of entries about it; of very many, in between too.
-        if self.touched.count >= Self.touchedMax { try? self.showAll() }
+        if self.touched.count >= Self.touchedMax { try self.showAll() }
     }
 
     private static let touchedMax = 256
 
-    /// Before something is said in a conversation, its members must have been shown it.
-    private mutating func showTouched(_ conversation: ConversationID) throws {
-        if !self.touched.isEmpty, self.touched.contains(conversation) { try self.showAll() }
+    /// Before anything is pushed that moves cursors on, what waits must have been told: a cursor would pass over it.
+    private mutating func showTouched() throws {
+        if !self.touched.isEmpty { try self.showAll() }
     }
 
+    /// None of these moves a cursor: they tell of many entries, and a client may go away after any of them. It hears of them again then.
     private mutating func showAll() throws {
         let (touched, left) = (self.touched, self.left)
         (self.touched, self.left) = ([], [])
-        for conversation in touched { try self.context.pushConversation(conversation) }
+        for conversation in touched { try self.context.pushConversation(conversation, moves: false) }
         for (conversation, user) in left where self.context.isHeard(user) {
-            if try self.store.membership(conversation, user)?.isMember != true { try self.context.pushLeft(conversation, to: user) }
+            if try self.store.membership(conversation, user)?.isMember != true { try self.context.pushLeft(conversation, to: user, moves: false) }
         }
     }
 

@@ -172,6 +172,15 @@ package final class HeldElsewhere: Sendable {
         }
     }
 
+    /// The epoch is not there after all; its number may be given to another one.
+    func remove(_ log: LogEpoch) {
+        self.state.withLock { state in
+            guard let number = state.numbers.removeValue(forKey: log) else { return }
+            state.own[number] = nil
+            state.unwritten.remove(number)
+        }
+    }
+
     /// False: that is nothing new.
     func raise(_ log: LogEpoch, upTo seq: UInt64) -> Bool {
         self.state.withLock { state in

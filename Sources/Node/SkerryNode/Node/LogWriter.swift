@@ -116,7 +116,6 @@ package final class LogWriter: @unchecked Sendable {
 
     /// After the commit.
     func committed() {
-        for record in self.begun { self.feed.held.add(record.log, number: record.number, upTo: 0) }
         self.begun = []
         guard let listener = self.listener else { return }
         if !self.gathered.isEmpty {
@@ -181,6 +180,7 @@ package final class LogWriter: @unchecked Sendable {
         self.isTouched = false
         self.gathered = [:]
         self.recents = []
+        for record in self.begun { self.feed.held.remove(record.log) }
         self.begun = []
         self.areMembersTouched = false
     }
@@ -207,7 +207,10 @@ package final class LogWriter: @unchecked Sendable {
         self.epochs[stream] = epoch
         let record = try store.registerEpoch(LogEpoch(origin: self.box, stream: stream, epoch: epoch))
         self.heads[stream] = record
-        self.begun.append(record)
+        // After a failed group it may be there from before.
+        if record.head == 0 { self.begun.append(record) }
+        // Before anybody can read its first entry: what is of no known epoch of this box counts as held elsewhere.
+        self.feed.held.add(record.log, number: record.number, upTo: 0)
         self.note(record)
         return record
     }
