@@ -17,7 +17,8 @@ package struct FederationPlace: Sendable {
 
     package init(
         name: String, endpoints: @escaping @Sendable () -> [String],
-        transport: @escaping @Sendable (FederationIdentity, _ member: @escaping @Sendable ([UInt8]) -> BoxID?, @escaping @Sendable (TransportEvent) -> Void)
+        transport:
+            @escaping @Sendable (FederationIdentity, _ member: @escaping @Sendable ([UInt8]) -> BoxID?, @escaping @Sendable (TransportEvent) -> Void)
             throws -> any BridgeTransport
     ) {
         self.name = name
@@ -42,7 +43,11 @@ extension FederationService: MembershipHost {
         await self.reloadMembers()
     }
 
-    package func held(of box: BoxID) async throws(SkerryError) -> [LogEpoch: UInt64] { try await self.replica.held(of: box) }
+    /// Also what only another member is known to hold so far: whoever wrote it was told that it is safe, and it still comes here.
+    package func held(of box: BoxID) async throws(SkerryError) -> [LogEpoch: UInt64] {
+        let held = try await self.replica.held(of: box)
+        return held.merging(self.running?.engine.reach(of: box) ?? [:]) { max($0, $1) }
+    }
 
     package func obstacle(toRetiring box: BoxID) async -> String? {
         guard box != self.node.box else { return "This is the box itself: retire it from another one." }

@@ -26,6 +26,9 @@ package actor FederationService {
     var early: [CommittedRun] = []
     /// Whether the CA's signature on a row holds.
     var memberCheck: (@Sendable (MemberEntry) -> Bool)?
+    /// Looks at the member list so far, and the latest of them whose result counts.
+    private var memberLooks: UInt64 = 0
+    private var memberLookTaken: UInt64 = 0
     /// How every peer stands, as the engine said last.
     var sync: [BoxID: PeerSync] = [:]
     var quarantine: QuarantineReason?
@@ -114,8 +117,10 @@ package actor FederationService {
         await transport?.stop()
     }
 
-    /// Who belongs to the federation, whoever said so.
+    /// Who belongs to the federation, whoever said so. Of two looks at the list under way, the one that began first does not undo the other.
     func reloadMembers() async {
+        self.memberLooks += 1
+        let look = self.memberLooks
         let members: [MemberEntry]
         do throws(SkerryError) {
             members = try await self.members()
@@ -123,7 +128,8 @@ package actor FederationService {
             self.logger.error("the member list cannot be read", metadata: ["error": "\(error.detail)"])
             return
         }
-        guard self.running != nil else { return }
+        guard self.running != nil, look > self.memberLookTaken else { return }
+        self.memberLookTaken = look
         let byBox = Dictionary(members.map { ($0.box, $0) }) { $0.version >= $1.version ? $0 : $1 }
         self.running?.members = byBox
         self.view.members = byBox
