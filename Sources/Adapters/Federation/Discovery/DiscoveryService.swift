@@ -35,7 +35,8 @@ package final class DiscoveryService: Sendable {
         package var isMember: @Sendable (BoxID) -> Bool
         /// A member is at these addresses now.
         package var found: @Sendable (BoxID, [String]) -> Void
-        /// Somebody else on this network has this box's key.
+        /// A beacon of another run of this box came: somebody else on this network has its key, or repeats what it said before its last start.
+        /// A hint for people, no proof.
         package var twin: @Sendable () -> Void
 
         package init(
@@ -198,7 +199,11 @@ package final class DiscoveryService: Sendable {
                 return !state.hasComplained
             }
             if isFirst {
-                self.logger.error("another box on this network has this box's key: one of the two was cloned, and must be started with a new data directory")
+                self.logger.warning(
+                    """
+                    a beacon with this box's key and of another run was heard: if a copy of this box runs on this network, start it with a new data \
+                    directory; otherwise somebody repeats what this box said before its last start
+                    """)
             }
             self.hooks.twin()
         case .wantsToJoin(let box):
