@@ -318,7 +318,11 @@ package actor FederationService {
             self.running?.applying.add(token, batches)
             self.applySoon(within: milliseconds)
         case .readRange(let token, let log, let seq, let bytesMax):
-            self.replica.range(of: log, from: seq, bytesMax: bytesMax) { answer in self.enter { $0.step(.rangeRead(token, answer)) } }
+            let federation = self.running?.federation
+            self.replica.range(of: log, from: seq, bytesMax: bytesMax) { answer in
+                // The engine of another federation counts its tokens from the beginning too.
+                self.enter { if $0.running?.federation == federation { $0.step(.rangeRead(token, answer)) } }
+            }
         case .persist(let name, let value): self.replica.persist(name: name, value)
         case .replicated(let log, let seq): self.replica.replicated(log, upTo: seq)
         case .final(let logs): self.replica.final(logs)
@@ -357,8 +361,9 @@ package actor FederationService {
 
     private func apply() {
         guard let work = self.running?.applying.take() else { return }
+        let federation = self.running?.federation
         self.replica.apply(work.batches) { result in
-            self.enter { $0.applied(work.tokens, result) }
+            self.enter { if $0.running?.federation == federation { $0.applied(work.tokens, result) } }
         }
     }
 
