@@ -26,6 +26,7 @@ struct PendingSums {
 /// The first failure decides: should somebody swallow it, `finish` throws it again, so that half of a change is never committed.
 final class SQLiteTransaction: SQLiteReader, StoreTransaction {
     private var failure: StoreError?
+    private(set) var hasChanges = false
 
     /// Writes the pending sums. To be called once, before the commit.
     func finish() throws(StoreError) {
@@ -44,6 +45,7 @@ final class SQLiteTransaction: SQLiteReader, StoreTransaction {
     func write<each Value: SQLValue>(_ sql: StaticString, _ values: repeat each Value) throws(StoreError) {
         do {
             try self.db.run(sql, repeat each values)
+            if self.db.changes > 0 { self.hasChanges = true }
         } catch {
             throw self.fail(error)
         }

@@ -69,4 +69,11 @@ package protocol StoreWriter: AnyObject {
 package protocol StoreReading: AnyObject, LogReading, FederationReading, AccountReading, ChatReading, BrokerReading {}
 
 /// What may be written, in one transaction.
-package protocol StoreTransaction: StoreReading, LogWriting, FederationWriting, AccountWriting, ChatWriting, BrokerWriting {}
+package protocol StoreTransaction: StoreReading, LogWriting, FederationWriting, AccountWriting, ChatWriting, BrokerWriting {
+    /// Whether a row was changed so far: what is written now and then only goes along with something else, or an idle box would wear out its disk.
+    var hasChanges: Bool { get }
+}
+
+extension StoreTransaction {
+    package var hasChanges: Bool { true }
+}

@@ -372,7 +372,7 @@ final class QueueWriter: CommitTap, @unchecked Sendable {
     /// Once in a while, with whatever else is written.
     private func keepClock(_ store: any StoreTransaction) throws {
         let now = self.clock.now()
-        guard now >= self.clockWritten + 60_000 || self.clockWritten == 0 else { return }
+        guard store.hasChanges, now >= self.clockWritten + 60_000 || self.clockWritten == 0 else { return }
         var bytes: [UInt8] = []
         bytes.appendBigEndian(now)
         try store.setMeta(BrokerClock.metaName, bytes)
