@@ -12,6 +12,8 @@ package struct FederationPlace: Sendable {
         @Sendable (FederationIdentity, _ member: @escaping @Sendable ([UInt8]) -> BoxID?, @escaping @Sendable (TransportEvent) -> Void) throws ->
             any BridgeTransport
 
+    /// The box belongs to the federation no more.
+    package var removed: @Sendable (BoxID) -> Void = { _ in }
     /// What a peer said of its clock.
     package var clockHeard: @Sendable (BoxID, _ physical: UInt64, _ isSynced: Bool) -> Void = { _, _, _ in }
 

@@ -34,6 +34,8 @@ package actor FederationService {
     var quarantine: QuarantineReason?
     var troubles = AlarmLog()
     private var asked: [UInt64: Asked] = [:]
+    /// Questions of each box that are being answered.
+    private var answering: [BoxID: Int] = [:]
     private var tidyPlace = LocalPlace()
     private var tidyDue: UInt64 = 0
     private var ticking: RepeatedTask?
@@ -58,6 +60,8 @@ package actor FederationService {
 
     /// Questions to other boxes that wait for their answer; at the bound a new one has none.
     static let askedMax = 1_024
+    /// Questions of one box that are answered at a time; at the bound the answer is empty.
+    static let answeringMax = 16
     static let askMilliseconds: UInt64 = 10_000
     /// What a message takes beside its payload: topic, MQTT, TLS.
     static let carrierBytes = 96
@@ -131,8 +135,10 @@ package actor FederationService {
         guard self.running != nil, look > self.memberLookTaken else { return }
         self.memberLookTaken = look
         let byBox = Dictionary(members.map { ($0.box, $0) }) { $0.version >= $1.version ? $0 : $1 }
+        let before = self.running?.members ?? [:]
         self.running?.members = byBox
         self.view.members = byBox
+        for (box, member) in byBox where member.standing == .removed && before[box]?.standing != .removed { self.place.removed(box) }
         for feature in self.features { feature.members(byBox) }
         self.step(.members(byBox.mapValues { EngineMember(standing: $0.standing, logKey: $0.logKey, cut: $0.cut) }))
         self.keepLinks()
@@ -152,16 +158,14 @@ package actor FederationService {
     /// A member was heard of at these addresses.
     package nonisolated func hint(_ box: BoxID, _ endpoints: [String]) {
         guard self.view.hint(box, endpoints) else { return }
-        // Remembered, because after a restart nobody may be there to say it again.
+        self.enter { $0.keepLinks() }
+        // Remembered, because after a restart nobody may be there to say it again; not every word of somebody who says something else each second.
+        guard self.view.isKept(box, now: self.node.clock.monotonic()) else { return }
         let text = endpoints.prefix(MemberEntry.endpointsMax).map { String($0.prefix(MemberEntry.endpointBytesMax)) }.joined(separator: "\n")
         self.replica.persist(name: Self.hintName + box.description, Array(text.utf8))
-        self.enter { $0.keepLinks() }
     }
 
     static let hintName = "at."
-
-    /// Somebody else on this network runs with this box's identity.
-    package nonisolated func twinFound() { self.enter { $0.step(.identityTaken) } }
 
     // MARK: - What comes in
 
@@ -202,7 +206,9 @@ package actor FederationService {
             switch request.known {
             case .hello, .range: self.step(.received(message, from: box))
             case let kind where message.channel == .request: self.answer(request, kind, from: box)
-            default: self.asked.removeValue(forKey: request.correlation)?.answer.resume(returning: request.body)
+            default:
+                guard self.asked[request.correlation]?.box == box else { return }
+                self.asked.removeValue(forKey: request.correlation)?.answer.resume(returning: request.body)
             }
         case .state, .heartbeat, .lease, .blob, .ephemeral, .topic, .topicAcknowledged, .interest:
             for feature in self.features where feature.channels.contains(message.channel) { feature.received(message, from: box) }
@@ -210,10 +216,12 @@ package actor FederationService {
     }
 
     private func answer(_ request: LinkRequest, _ kind: RequestKind?, from box: BoxID) {
-        guard let kind, let feature = self.features.first(where: { $0.requests.contains(kind) }) else {
+        guard let kind, let feature = self.features.first(where: { $0.requests.contains(kind) }), self.answering[box] ?? 0 < Self.answeringMax else {
             return self.respond(request, [], to: box)
         }
+        self.answering[box, default: 0] += 1
         Task {
+            defer { self.answering[box] = self.answering[box].flatMap { $0 > 1 ? $0 - 1 : nil } }
             let body = await feature.answer(kind, request.body, from: box)
             self.respond(request, body ?? [], to: box)
         }

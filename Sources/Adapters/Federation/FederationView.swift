@@ -17,6 +17,8 @@ package final class FederationView: Sendable {
         var keys: [[UInt8]: BoxID] = [:]
         /// Where boxes were heard of lately, beside what the member list says.
         var endpoints: [BoxID: [String]] = [:]
+        /// When that was last written down, on the clock that never goes back.
+        var kept: [BoxID: UInt64] = [:]
     }
 
     private let state = Mutex(State())
@@ -80,6 +82,17 @@ package final class FederationView: Sendable {
             let kept = Array(endpoints.prefix(MemberEntry.endpointsMax))
             guard state.members[box] != nil, state.endpoints[box] != kept else { return false }
             state.endpoints[box] = kept
+            return true
+        }
+    }
+
+    static let keepMilliseconds: UInt64 = 600_000
+
+    /// Whether where the box is may be written down again.
+    func isKept(_ box: BoxID, now monotonic: UInt64) -> Bool {
+        self.state.withLock { state in
+            if let last = state.kept[box], monotonic < last + Self.keepMilliseconds { return false }
+            state.kept[box] = monotonic
             return true
         }
     }

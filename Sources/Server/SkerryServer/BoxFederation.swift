@@ -47,6 +47,7 @@ final class BoxFederation: Service {
             doors.open(transport)
             return transport
         }
+        place.removed = { [accounts = parts.accounts] in accounts.removed($0) }
         place.clockHeard = { [clock = parts.clock] box, physical, isSynced in clock.heard(box, physical: physical, isSynced: isSynced) }
         let topics = TopicsFeature(
             broker: parts.broker, allowed: try Self.filters("federation.topics", settings.federation.topics),

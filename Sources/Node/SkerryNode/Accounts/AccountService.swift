@@ -88,6 +88,18 @@ package final class AccountService: Sendable {
         return try result.get()
     }
 
+    /// The box belongs to the federation no more: tokens that it gave out open nothing from now on, and sessions with them end.
+    package func removed(_ box: BoxID) {
+        self.tokens.withLock { $0.forgetAll() }
+        let (node, sessions) = (self.node, self.node.online.sessions)
+        node.store.read { store in
+            try sessions.filter { try store.device($0.device)?.stamp.origin == box }
+        } completion: { result in
+            guard case .success(let sessions) = result, !sessions.isEmpty else { return }
+            node.publish(sessions.map { .endSessions($0.user, $0.device, .revoked) })
+        }
+    }
+
     /// Forgets what is remembered of a user's tokens: their account was changed by an entry of another box.
     package func forget(_ user: UserID) { self.ended([Ending(user: user, device: nil, reason: nil)]) }
 
@@ -99,6 +111,8 @@ package final class AccountService: Sendable {
         }
         self.node.store.read { store in
             let device = try store.device(tokenHash: hash)
+            // Tokens that a removed box gave out die with it, whatever it wrote before (FEDERATION.md §3).
+            if let device, try store.member(device.stamp.origin)?.entry.standing == .removed { throw Self.unknownToken }
             let user = try device.flatMap { try store.user($0.user) }
             return try SessionRules.check(device: device, user: user, now: now)
         } completion: { result in

@@ -54,6 +54,12 @@ struct TokenCache: Sendable {
         self.seen[caller.device] = now
     }
 
+    /// Forgets everybody: what was found out so far may not be true any more.
+    mutating func forgetAll() {
+        self.generation += 1
+        self.entries = [:]
+    }
+
     mutating func end(_ ending: Ending) {
         self.generation += 1
         self.endings.append((self.generation, ending))

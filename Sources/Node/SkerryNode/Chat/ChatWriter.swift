@@ -117,7 +117,7 @@ struct ChatWriter {
         let conversation = try self.conversation(reference, log.store).id
         _ = try self.facts(conversation, log.store).asMember()
         // A receipt beyond the newest message would hide what comes next from the unread count.
-        guard let newest = try log.store.newestOrder(conversation) else { return Self.empty }
+        guard let newest = try self.newest(conversation, log.store) else { return Self.empty }
         let row = try log.store.receipt(conversation, self.caller.user)
         let (received, read) = (Self.risen(received, row?.received, newest), Self.risen(read, row?.read, newest))
         if received == nil && read == nil { return Self.empty }
@@ -178,7 +178,7 @@ struct ChatWriter {
         let id = try self.conversation(reference, log.store).id
         let (_, inviter) = try self.facts(id, log.store).asManager()
         let present = try log.store.memberships(in: id).filter(\.isMember).count
-        let since = try log.store.newestOrder(id)
+        let since = try self.newest(id, log.store)
         var entries: [MembershipEntry] = []
         for reference in users {
             let user = try self.user(reference, log.store).id
@@ -226,6 +226,16 @@ struct ChatWriter {
     }
 
     // MARK: Helpers
+
+    /// The newest message that is not stamped in the future. A box whose clock is ahead stamps messages that stay the newest for as long as it was
+    /// wrong by: what comes meanwhile must be neither hidden from who joins, nor taken for read.
+    private func newest(_ id: ConversationID, _ store: any StoreTransaction) throws -> Order? {
+        guard let newest = try store.newestOrder(id) else { return nil }
+        let latest = self.clock.wall() + HybridClock.aheadMillisecondsMax
+        guard newest.hlc.milliseconds > latest else { return newest }
+        let limit = Order(hlc: HLC(milliseconds: latest + 1, counter: 0), origin: newest.origin, epoch: 0, seq: 0)
+        return try store.history(id, since: nil, range: .before(limit), limit: 1).last?.order
+    }
 
     static var empty: ByteBuffer { ByteBuffer(string: "{}") }
 
