@@ -17,7 +17,8 @@ struct SkerryCommand: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, ClaimCommand.self, UserCommand.self, TokenCommand.self, InviteCommand.self, AccessCommand.self, OnlineCommand.self,
             StatusCommand.self, ReloadCommand.self,
-            PairCommand.self, BoxesCommand.self, DrainCommand.self, ClientsCommand.self, RetainedCommand.self, CheckCommand.self, SettingsCommand.self, VersionCommand.self,
+            PairCommand.self, BoxesCommand.self, DrainCommand.self, ClientsCommand.self, RetainedCommand.self, CheckCommand.self, SettingsCommand.self,
+            VersionCommand.self,
         ])
 }
 
