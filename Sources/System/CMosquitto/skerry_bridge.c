@@ -334,8 +334,12 @@ int skerry_link_run(skerry_link *link, int is_readable, int is_writable) {
         return error != 0;
     }
     begin(link);
-    if (is_writable) result = mosquitto_loop_write(link->client, 1);
     SSL *ssl = handshake(link);
+    // It is loop_read that carries the handshake on, whichever way the socket is ready: on a wire that takes time, TCP is through only after the dialling
+    // call has returned, and the first bytes of the handshake are still to be sent.
+    if (ssl && !SSL_is_init_finished(ssl)) is_readable = is_readable || is_writable;
+    else if (is_writable) result = mosquitto_loop_write(link->client, 1);
+    ssl = handshake(link);
     while (result == MOSQ_ERR_SUCCESS && is_readable && mosquitto_socket(link->client) >= 0) {
         errno = 0;
         result = mosquitto_loop_read(link->client, 1);
@@ -375,7 +379,12 @@ int skerry_link_disconnect(skerry_link *link, int reason) {
 
 int skerry_link_descriptor(skerry_link *link) { return mosquitto_socket(link->client); }
 
-int skerry_link_wants_write(skerry_link *link) { return mosquitto_want_write(link->client); }
+int skerry_link_wants_write(skerry_link *link) {
+    SSL *ssl = mosquitto_ssl_get(link->client);
+    // libmosquitto goes on wanting to write while it waits for the other side's half of the handshake, which would keep a processor busy.
+    if (ssl && link->is_through && !SSL_is_init_finished(ssl)) return SSL_want_write(ssl);
+    return mosquitto_want_write(link->client);
+}
 
 int skerry_link_has_more(skerry_link *link) {
     SSL *ssl = mosquitto_ssl_get(link->client);

@@ -173,6 +173,8 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between two messages of one person, on average")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(24))
     parser.add_argument("--faults", default=",".join(FAULTS), help="which of " + ", ".join(FAULTS))
+    parser.add_argument("--delay", type=float, default=0, help="milliseconds that a frame takes on each box's wire, give or take half of it")
+    parser.add_argument("--loss", type=float, default=0, help="the share of frames that are lost, such as 0.02")
     parser.add_argument("--keep", help="a directory to keep the boxes' data and logs in")
     options = parser.parse_args()
     reason = why_not()
@@ -181,7 +183,7 @@ def main() -> int:
         return 77
     print(f"seed {options.seed}")
     directory = pathlib.Path(options.keep or tempfile.mkdtemp(prefix="skerry-soak-"))
-    with World(directory, random.Random(options.seed)) as world:
+    with World(directory, random.Random(options.seed), options.delay, options.loss) as world:
         soak = Soak(world, options.boxes, options.writers, options.seed, options.pause, lambda text: print(text, flush=True))
         found = soak.run(options.seconds, options.faults.split(","))
     for problem in found:

@@ -11,6 +11,8 @@ from harness import Box
 from harness.clock import wrong_clock
 from harness.federation import invite, join
 
+from .delay import Wire, tap
+
 PROGRAMS = ["ip", "nft"]
 
 
@@ -43,8 +45,11 @@ def why_not() -> str | None:
 class World:
     """A bridge with the driver's own address on it, a namespace for each box, and a table of who hears whom."""
 
-    def __init__(self, directory: pathlib.Path, rng: random.Random):
+    def __init__(self, directory: pathlib.Path, rng: random.Random, delay: float = 0, loss: float = 0):
+        """`delay`: milliseconds that every frame takes on each box's wire; `loss`: the share of frames that do not arrive."""
         self.directory = directory
+        self.delay, self.loss = delay, loss
+        self.wires: list[Wire] = []
         self.rng = rng
         self.tag = f"{os.getpid() % 10_000}"
         self.bridge = f"skb{self.tag}"
@@ -66,6 +71,8 @@ class World:
         for box in self.boxes:
             box.wake()
             box.kill()
+        for wire in self.wires:
+            wire.stop()
         run("nft", "delete", "table", "bridge", self.table, check=False)
         for name in self.namespaces:
             run("ip", "netns", "del", name, check=False)
@@ -79,7 +86,14 @@ class World:
         name, outside, address = f"sk{self.tag}n{index}", f"sk{self.tag}v{index}", f"{self.net}.{index}"
         run("ip", "netns", "add", name)
         self.namespaces.append(name)
-        run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
+        if self.delay or self.loss:
+            inside = f"sk{self.tag}i{index}"
+            wire = Wire(tap(outside), tap(inside), self.delay, self.loss, self.rng.getrandbits(32))
+            self.wires.append(wire)
+            run("ip", "link", "set", inside, "netns", name, "name", "eth0")
+            wire.start()
+        else:
+            run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
         run("ip", "link", "set", outside, "master", self.bridge, "up")
         run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
         run("ip", "-n", name, "link", "set", "eth0", "up")
