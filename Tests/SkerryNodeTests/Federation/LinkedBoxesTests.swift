@@ -62,6 +62,32 @@ struct LinkedBoxesTests {
         #expect(heard.compactMap { $0["d"]?["text"]?.text } == ["0", "1", "2"])
     }
 
+    @Test("A block holds at the box where one reads, also for what a box took that had not heard of it", arguments: StoreKind.allCases)
+    func blocks(_ kind: StoreKind) async throws {
+        let boxes = try self.pair(kind)
+        try await boxes[0].box.addUsers("ann", "bob")
+        try await boxes.exchange()
+        let (ann, bob) = (boxes[0].box.connect("ann"), boxes[1].box.connect("bob"))
+        let created = try await ann.ask("create", #"{"type":"direct","user":"@bob"}"#)
+        let conv = try #require(created["conversation"]?["id"]?.text)
+        _ = try await ann.ask("send", #"{"conv":"\#(conv)","cid":"before","text":"before"}"#)
+        try await boxes.exchange()
+        _ = await bob.received()
+        let cursor = try await bob.sync(since: nil).cursor
+        _ = try await bob.ask("block", #"{"user":"@ann","on":true}"#)
+        // The other box has not heard of it, and takes the message a moment later.
+        boxes[0].box.clock.advance(1_000)
+        _ = try await ann.ask("send", #"{"conv":"\#(conv)","cid":"after","text":"after"}"#)
+        try await boxes.exchange()
+        #expect(await bob.received().filter { TestClient.kind($0) == "msg" }.isEmpty)
+        #expect(try await bob.sync(since: cursor).items.filter { TestClient.kind($0) == "msg" }.isEmpty)
+        let history = try await bob.ask("history", #"{"conv":"\#(conv)"}"#)["items"]?.elements ?? []
+        #expect(history.compactMap { $0["text"]?.text } == ["before"])
+        #expect(try await ann.ask("history", #"{"conv":"\#(conv)"}"#)["items"]?.elements.count == 2)
+        // And from now on it is refused where it is said.
+        await #expect(throws: SkerryError.self) { try await ann.ask("send", #"{"conv":"\#(conv)","cid":"later","text":"later"}"#) }
+    }
+
     @Test("What is said on one box is pushed on the other: the conversation first, in order, once", arguments: StoreKind.allCases)
     func pushes(_ kind: StoreKind) async throws {
         let boxes = try self.pair(kind)

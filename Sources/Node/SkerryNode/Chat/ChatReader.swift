@@ -75,7 +75,7 @@ struct ChatReader {
         if hasMore {
             if case .after = range { rows.removeLast() } else { rows.removeFirst() }
         }
-        let views = try rows.compactMap { try self.views.message($0) }
+        let views = try rows.compactMap { row in try self.views.isHidden(row, from: membership.user) ? nil : self.views.message(row) }
         return JSONWriter.make {
             $0.array("items", views) { json, view in json.object { view.write(to: &$0, viewer: membership.user) } }
             $0.field("more", hasMore)

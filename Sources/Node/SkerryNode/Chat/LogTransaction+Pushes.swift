@@ -12,10 +12,17 @@ extension LogTransaction {
     /// - Parameters:
     ///   - order: of the message it is about: it is not for members who came after it.
     ///   - own: who said it, and also sees its `cid`.
-    mutating func push(_ change: ChangeView, seeing order: Order? = nil, in conversation: ConversationID, own: UserID? = nil) throws {
+    ///   - sender: of the message, when another box took it: whoever has blocked them is not shown it.
+    mutating func push(
+        _ change: ChangeView, seeing order: Order? = nil, in conversation: ConversationID, own: UserID? = nil, from sender: UserID? = nil
+    ) throws {
         let cursor = try self.cursorToken()
         let frame = ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: nil) }
-        let audience = try order.map { try self.members(of: conversation, seeing: $0) } ?? self.members(of: conversation)
+        var audience = try order.map { try self.members(of: conversation, seeing: $0) } ?? self.members(of: conversation)
+        if let sender, let order, audience.count <= 2 {
+            let views = ViewBuilder(self.store)
+            audience = try audience.filter { viewer in try views.hiddenAfter(sender, from: viewer, in: conversation).map { order <= $0 } ?? true }
+        }
         var push = ChatPush(audience: audience, conversation: conversation, frame: frame)
         if let own { push.own = (own, ChatFrame.push(change.t, cursor: cursor) { change.write(to: &$0, viewer: own) }) }
         self.events.append(.push(push))
@@ -44,7 +51,7 @@ extension LogTransaction {
         guard let membership = try self.store.membership(id, user), membership.isMember else { return }
         let views = ViewBuilder(self.store)
         for row in try self.store.history(id, since: Applier.greater(membership.since, order), range: .newest, limit: SyncReader.lateMax) {
-            guard let view = try views.message(row) else { continue }
+            guard try !views.isHidden(row, from: user), let view = try views.message(row) else { continue }
             let change = ChangeView.message(view)
             // One of many: only what comes after the last of them may move the client on.
             let frame = ChatFrame.push(change.t) { change.write(to: &$0, viewer: user) }

@@ -109,21 +109,21 @@ struct SyncReader {
             switch entry.body {
             case .message(let message):
                 // The same message may stand in the logs of two boxes; it is shown where it counts.
-                guard let row = try self.visible(message.id, memberships), row.position == position, let view = try self.views.message(row) else {
+                guard let row = try self.visible(message.id, to: caller, memberships), row.position == position, let view = try self.views.message(row) else {
                     continue
                 }
                 changes.append(.message(view))
             case .edit(let change, _):
-                guard let row = try self.visible(change.target, memberships), try self.store.recall(of: row.id) == nil,
+                guard let row = try self.visible(change.target, to: caller, memberships), try self.store.recall(of: row.id) == nil,
                     let edit = try self.store.edit(of: row.id, by: row.sender)
                 else { continue }
                 changes.append(.edit(change, text: edit.text, edit.stamp))
             case .recall(let change):
-                guard let row = try self.visible(change.target, memberships), let recall = try self.store.recall(of: row.id) else { continue }
+                guard let row = try self.visible(change.target, to: caller, memberships), let recall = try self.store.recall(of: row.id) else { continue }
                 changes.append(.recall(MessageChange(target: row.id, conversation: row.conversation, by: recall.by), recall.stamp))
             case .reaction(let change, let emoji, _):
                 // A recalled message has no reactions, whatever came first.
-                guard let row = try self.visible(change.target, memberships), try self.store.recall(of: row.id) == nil,
+                guard let row = try self.visible(change.target, to: caller, memberships), try self.store.recall(of: row.id) == nil,
                     let reaction = try self.store.reactions(to: row.id).first(where: { $0.user == change.by && $0.emoji == emoji })
                 else { continue }
                 changes.append(.reaction(change, emoji: emoji, isOn: reaction.isOn, reaction.stamp))
@@ -149,6 +149,7 @@ struct SyncReader {
         else { return }
         let since = Applier.greater(membership.since, Order(hlc: hlc, position: LogPosition(log: log, seq: position.seq)))
         for row in try self.store.history(membership.conversation, since: since, range: .newest, limit: Self.lateMax) {
+            guard try !self.views.isHidden(row, from: membership.user) else { continue }
             if let view = try self.views.message(row) { changes.append(.message(view)) }
         }
     }
@@ -167,9 +168,9 @@ struct SyncReader {
     }
 
     /// The message's row when the caller may see it: still a member, and it was said after joining.
-    private func visible(_ id: MessageID, _ memberships: [ConversationID: MembershipRecord]) throws -> MessageRow? {
+    private func visible(_ id: MessageID, to caller: UserID, _ memberships: [ConversationID: MembershipRecord]) throws -> MessageRow? {
         guard let row = try self.store.message(id), let membership = memberships[row.conversation] else { return nil }
         if let since = membership.since, row.order <= since { return nil }
-        return row
+        return try self.views.isHidden(row, from: caller) ? nil : row
     }
 }

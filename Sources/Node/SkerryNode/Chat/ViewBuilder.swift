@@ -48,6 +48,20 @@ package struct ViewBuilder {
         }
     }
 
+    /// From which order on the viewer is not shown what the sender says to them directly: they have blocked the sender. A box that has not heard of it
+    /// yet takes such a message in good faith (FEDERATION.md §2.2); the block holds where it is read, too. Nil: nothing is hidden.
+    func hiddenAfter(_ sender: UserID, from viewer: UserID, in conversation: ConversationID) throws -> Order? {
+        guard sender != viewer, let block = try self.store.block(owner: viewer, target: sender), block.isOn,
+            try self.store.conversation(conversation)?.form == .direct
+        else { return nil }
+        return block.stamp
+    }
+
+    func isHidden(_ row: MessageRow, from viewer: UserID) throws -> Bool {
+        guard let after = try self.hiddenAfter(row.sender, from: viewer, in: row.conversation) else { return false }
+        return row.order > after
+    }
+
     /// The conversation as the member sees it; nil when there is none.
     package func conversation(_ membership: MembershipRecord) throws -> ConversationView? {
         guard let record = try self.store.conversation(membership.conversation) else { return nil }
@@ -60,7 +74,7 @@ package struct ViewBuilder {
                     user: user.id, name: user.name, display: user.display, role: row.role, received: receipts[user.id]?.received,
                     read: receipts[user.id]?.read))
         }
-        let last = try self.store.history(record.id, since: membership.since, range: .newest, limit: 1).first
+        let last = try self.store.history(record.id, since: membership.since, range: .newest, limit: 1).first { try !self.isHidden($0, from: membership.user) }
         let after = Applier.greater(membership.since, receipts[membership.user]?.read)
         return ConversationView(
             record: record, members: members, role: membership.role, since: membership.since, last: try last.flatMap { try self.message($0) },

@@ -205,19 +205,19 @@ struct RemoteApplier {
                         id: entry.id, conversation: entry.conversation, order: order, sender: entry.sender, cid: entry.cid, content: entry.content,
                         replyTo: entry.replyTo, isReplicated: true))
             }
-            try self.context.push(change, seeing: order, in: entry.conversation, own: entry.sender)
+            try self.context.push(change, seeing: order, in: entry.conversation, own: entry.sender, from: entry.sender)
         case .edit(let change, let text):
             guard let row = try self.changed(change), try self.store.recall(of: row.id) == nil else { return }
             try self.showTouched()
-            try self.context.push(.edit(change, text: text, order), seeing: row.order, in: row.conversation)
+            try self.context.push(.edit(change, text: text, order), seeing: row.order, in: row.conversation, from: row.sender)
         case .recall(let change):
             guard let row = try self.changed(change) else { return }
             try self.showTouched()
-            try self.context.push(.recall(change, order), seeing: row.order, in: row.conversation)
+            try self.context.push(.recall(change, order), seeing: row.order, in: row.conversation, from: row.sender)
         case .reaction(let change, let emoji, let isOn):
             guard let row = try self.changed(change), try self.store.recall(of: row.id) == nil else { return }
             try self.showTouched()
-            try self.context.push(.reaction(change, emoji: emoji, isOn: isOn, order), seeing: row.order, in: row.conversation)
+            try self.context.push(.reaction(change, emoji: emoji, isOn: isOn, order), seeing: row.order, in: row.conversation, from: row.sender)
         case .receipt(let conversation, let user, let received, let read):
             guard try self.context.isHeard(conversation) else { return }
             try self.showTouched()
