@@ -300,7 +300,7 @@ def test_the_overview_counts_what_there_is(box):
     box.person("ann")
     overview = ok(box.admin.rest.get("/v1/admin/overview"))
     assert overview["claimed"] is True and overview["users"] >= 2 and len(overview["box"]) == 16
-    assert {(l["kind"], l["tls"]) for l in overview["listeners"]} == {("http", False), ("http", True), ("mqtt", False), ("mqtt", True)}
+    assert {(l["kind"], l["tls"]) for l in overview["listeners"]} == {("http", False), ("http", True), ("mqtt", False), ("mqtt", True), ("federation", True)}
     assert overview["memory"]["residentBytes"] > 1_000_000 or int(overview["memory"]["residentBytes"]) > 1_000_000
     assert int(overview["disk"]["freeBytes"]) > 0 and int(overview["store"]["bytes"]) > 0
 

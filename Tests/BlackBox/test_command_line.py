@@ -102,7 +102,7 @@ def test_the_default_settings_file_is_accepted_as_it_is(tmp_path, new_box):
 
 
 def test_chosen_ports_are_published_and_written_to_the_log(box):
-    assert {(listener["kind"], listener["tls"]) for listener in box.endpoints["listeners"]} == {("http", False), ("http", True), ("mqtt", False), ("mqtt", True)}
+    assert {(listener["kind"], listener["tls"]) for listener in box.endpoints["listeners"]} == {("http", False), ("http", True), ("mqtt", False), ("mqtt", True), ("federation", True)}
     for listener in box.endpoints["listeners"]:
         assert listener["address"] == "127.0.0.1" and listener["port"] > 0
         assert str(listener["port"]) in box.log()
