@@ -63,10 +63,7 @@ final class BoxFederation: Service {
         facts.watch(service)
         (self.service, self.membership, self.blobs, self.doors, self.group, self.logger) = (service, membership, blobs, doors, group, logger)
         let hooks = DiscoveryService.Hooks(
-            isMember: { box in service.view.members[box]?.standing == .active }, found: { box, endpoints in service.hint(box, endpoints) },
-            // Told in the log and no more: a beacon of this box's last run, kept and repeated by anybody on the network, looks the same. Clones are
-            // found by the links, where each side must prove that it is there now.
-            twin: {})
+            isMember: { box in service.view.members[box]?.standing == .active }, found: { box, endpoints in service.hint(box, endpoints) })
         // A box that only this machine can reach has nothing to tell the network.
         let isReachable = settings.bind != "::1" && !settings.bind.hasPrefix("127.")
         self.discovery =

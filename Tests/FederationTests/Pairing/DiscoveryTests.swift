@@ -13,12 +13,12 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct DiscoveryTests {
     private static func service(
         _ box: PairingBox, port: Int, nonce: UInt64, members: @escaping @Sendable (BoxID) -> Bool = { _ in false },
-        found: @escaping @Sendable (BoxID, [String]) -> Void = { _, _ in }, twin: @escaping @Sendable () -> Void = {}
+        found: @escaping @Sendable (BoxID, [String]) -> Void = { _, _ in }
     ) -> DiscoveryService {
         var settings = DiscoveryService.Settings()
         (settings.port, settings.device, settings.everySeconds) = (port, "lo", 1)
         return DiscoveryService(
-            membership: box.membership, host: box, startNonce: nonce, hooks: DiscoveryService.Hooks(isMember: members, found: found, twin: twin),
+            membership: box.membership, host: box, startNonce: nonce, hooks: DiscoveryService.Hooks(isMember: members, found: found),
             settings: settings, loop: MultiThreadedEventLoopGroup.singleton.any(), logger: box.membership.logger)
     }
 

@@ -35,16 +35,12 @@ package final class DiscoveryService: Sendable {
         package var isMember: @Sendable (BoxID) -> Bool
         /// A member is at these addresses now.
         package var found: @Sendable (BoxID, [String]) -> Void
-        /// A beacon of another run of this box came: somebody else on this network has its key, or repeats what it said before its last start.
-        /// A hint for people, no proof.
-        package var twin: @Sendable () -> Void
 
         package init(
-            isMember: @escaping @Sendable (BoxID) -> Bool, found: @escaping @Sendable (BoxID, [String]) -> Void, twin: @escaping @Sendable () -> Void
+            isMember: @escaping @Sendable (BoxID) -> Bool, found: @escaping @Sendable (BoxID, [String]) -> Void
         ) {
             self.isMember = isMember
             self.found = found
-            self.twin = twin
         }
     }
 
@@ -194,6 +190,7 @@ package final class DiscoveryService: Sendable {
         case nil: break
         case .endpoints(let box, let endpoints): self.hooks.found(box, endpoints)
         case .twin:
+            // No more than a word in the log: anybody can keep and repeat a beacon. Clones are found by links, where each side proves that it is there.
             let isFirst = self.state.withLock { state in
                 defer { state.hasComplained = true }
                 return !state.hasComplained
@@ -205,7 +202,6 @@ package final class DiscoveryService: Sendable {
                     directory; otherwise somebody repeats what this box said before its last start
                     """)
             }
-            self.hooks.twin()
         case .wantsToJoin(let box):
             let sighting = NearbyBoxes.Sighting(
                 box: box, name: MemberRules.name(beacon.name), words: FingerprintWords.text(publicKey: beacon.publicKey),
